@@ -1,0 +1,1 @@
+"""The users' contract: custom resources, wire formats and the permit record."""
