@@ -8,7 +8,10 @@ limit become τ' = τ (1 - φ) / s and so on in units of s. e is the reference's
 fixed by the past and the healthy innovation h satisfies
 
     (A1)  E[clip(h, ±c)] = 0         with c = 1.25: the Huber location of h is zero;
-    (A2)  P(|h| > k) <= p_k          for k = 2, 4, 8 and the caps p_k of the reference.
+    (A2)  P(h > k σ) <= p_k and P(h < -k σ) <= p_k
+                                     for k = 2, 4, 8 and the caps p_k of the reference,
+
+where σ >= 1 is the present roughness, known before the event (`volatility`).
 
 **Mean bets.** v = clip(y/s - (τ' + e'), ±c) and L = 1 + λ v / c, λ in (0, 1), so L >= 1 - λ > 0.
 Clipping is non-decreasing, hence v = clip(h + δ' - τ' - e') <= clip(h) for every h, and
@@ -22,11 +25,13 @@ skewed and the mean was declared, (A1) is off by the distance from mean to Huber
 tolerance has to cover that distance. Likewise a change of *shape* that moves the Huber location
 beyond the tolerance while the mean stays is drift by this definition, and is reported as drift.
 
-**Tail bets.** B = 1 when |y/s| > k + τ' + e', else 0; L = 1 + λ (B / p_k - 1). As |δ'| <= τ' + e',
-B <= 1{|h| > k}, so E[B | past] <= p_k and E[L | past] <= 1 - λ + λ p_k / p_k = 1. The weak point is
-"given the past" in (A2): under volatility clustering the conditional tail exceeds the marginal one.
-`learner` raises the caps until the reference itself does not contradict them; a declared reference
-must leave that room.
+**Tail bets.** B = 1 when y/s > k σ + τ' + e', else 0; L = 1 + λ (B / p_k - 1). As |δ'| <= τ' + e',
+B <= 1{h > k σ}, so E[B | past] <= p_k and E[L | past] <= 1 - λ + λ p_k / p_k = 1; mirrored for -y.
+The weak point is "given the past" in (A2): under volatility clustering the conditional tail exceeds
+the marginal one. Three things meet it. σ follows a burst within some ten events. The sides bet
+apart, and a burst without drift alternates between them, so that neither bet grows unless one side
+alone exceeds far more often than p_k. And `learner` raises the caps until the reference itself does
+not contradict them; a declared reference must leave that room.
 
 **From bets to an alarm** (Shin, Ramdas, Rinaldo, "E-detectors", arXiv 2203.03532). Each component
 R <- (R + 1) L has E[R_n | past] <= R_{n-1} + 1, so R_n - n is a supermartingale, and so is any
@@ -53,8 +58,8 @@ TAIL_LAMBDAS = (0.25, 0.75)
 TAIL_LEVELS = (2.0, 4.0, 8.0)
 """Stakes and levels (in scales) of the tail bets, which make large shifts fast."""
 
-COMPONENTS = 2 * len(MEAN_LAMBDAS) + len(TAIL_LEVELS) * len(TAIL_LAMBDAS)
-"""Components of one family: both signs of the mean bets, then every level and stake of the tail."""
+COMPONENTS = 2 * (len(MEAN_LAMBDAS) + len(TAIL_LEVELS) * len(TAIL_LAMBDAS))
+"""Components of one family: mean bets up and down, then tail bets up and down."""
 
 PREVIOUS_CLIP = 8.0
 """Bound, in scales, of the previous deviation in the whitening. One bad print of 1e6 scales would
@@ -113,9 +118,9 @@ class Scaled:
 
 
 def tail_factors(caps: tuple[float, float, float]) -> tuple[tuple[float, ...], ...]:
-    """Factors L of the six tail bets by how many levels |y| exceeds: shape (4, 6), level-major.
+    """Factors L of one side's six tail bets by how many levels y exceeds: shape (4, 6).
 
-    Rows are 0, 1, 2, 3 levels exceeded. All entries are positive and finite.
+    Rows are 0, 1, 2, 3 levels exceeded, columns level by level. All entries are positive and finite.
     """
     rows = []
     for exceeded in range(len(TAIL_LEVELS) + 1):

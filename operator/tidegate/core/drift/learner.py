@@ -21,6 +21,7 @@ from tidegate.core.drift.robust import (
     whiten,
 )
 from tidegate.core.drift.signal import check_family
+from tidegate.core.drift.volatility import Volatility
 
 MIN_EVENTS = 100
 """Fewer events cannot bound an 8-scale tail below 5 %, so they describe nothing."""
@@ -125,13 +126,21 @@ def _tail_caps(y: list[float]) -> tuple[float, float, float]:
     rate, the e-detector exceeds 20 n on n events with probability at most 1/20 *for any
     dependence*; inverting that test gives the smallest cap which the reference does not contradict.
     """
+    volatility = Volatility()
+    sizes: list[float] = []
+    for value in y:
+        sizes.append(value / volatility.factor)
+        volatility.take(value)
     caps: list[float] = []
     for level in reversed(TAIL_LEVELS):
-        exceeds = [abs(value) > level for value in y]
-        cap = clopper_pearson_upper(sum(exceeds), len(y), _TAIL_ALPHA)
+        sides = [[size > level for size in sizes], [size < -level for size in sizes]]
+        hits = max(sum(side) for side in sides)
+        cap = clopper_pearson_upper(hits, len(y), _TAIL_ALPHA)
         cap = max(cap, caps[-1] if caps else 0.0)
         for _ in range(_MAX_RAISES):
-            if cap >= 1.0 or not _grows([_tail_bets(cap, hit) for hit in exceeds]):
+            if cap >= 1.0 or not any(
+                _grows([_tail_bets(cap, hit) for hit in side]) for side in sides
+            ):
                 break
             cap = min(cap * _RAISE, 1.0)
         caps.append(cap)

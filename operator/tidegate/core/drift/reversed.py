@@ -28,6 +28,7 @@ from tidegate.core.drift.bets import (
 )
 from tidegate.core.drift.reference import Reference
 from tidegate.core.drift.signal import SignalSpec
+from tidegate.core.drift.volatility import Volatility
 
 STAKES = (*MEAN_LAMBDAS[1:], 0.97)
 """Recovery rules out a large shift from few events: a bolder grid than the detector's."""
@@ -41,7 +42,16 @@ class ReversedTest:
     Raises ValueError when spec and reference are of different families.
     """
 
-    __slots__ = ("_best", "_logs", "_previous", "_scaled", "_tails", "events", "invalid")
+    __slots__ = (
+        "_best",
+        "_logs",
+        "_previous",
+        "_scaled",
+        "_tails",
+        "_volatility",
+        "events",
+        "invalid",
+    )
 
     def __init__(self, spec: SignalSpec, reference: Reference, *, floor: float = 0.0) -> None:
         self._scaled = Scaled.of(spec, reference, floor)
@@ -49,6 +59,7 @@ class ReversedTest:
             tuple(math.log(factor) for factor in row) for row in tail_factors(reference.tail_caps)
         )
         self._previous: float | None = None if self._scaled.phi else 0.0
+        self._volatility = Volatility()
         # ln of every component's product, against H0+ and against H0-; ln max E of either side.
         self._logs = ([0.0] * _COMPONENTS, [0.0] * _COMPONENTS)
         self._best = [0.0, 0.0]
@@ -67,13 +78,15 @@ class ReversedTest:
         if previous is None:
             return
         y = z - scaled.phi * previous
+        factor = self._volatility.factor
+        self._volatility.take(y)
         # How far y stays inside +limit, and inside -limit.
         for side, inside in enumerate((scaled.limit - y, scaled.limit + y)):
             logs = self._logs[side]
             v = min(max(inside, -CLIP), CLIP) / CLIP
             for index, stake in enumerate(STAKES):
                 logs[index] += math.log1p(stake * v)
-            exceeded = sum(inside > level for level in TAIL_LEVELS)
+            exceeded = sum(inside > level * factor for level in TAIL_LEVELS)
             for index, gain in enumerate(self._tails[exceeded], start=len(STAKES)):
                 logs[index] += gain
             top = max(logs)

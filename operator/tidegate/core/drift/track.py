@@ -1,10 +1,10 @@
-"""The running evidence of one family: sixteen components and a window.
+"""The running evidence of one family: 22 components and a window.
 
 Why no logarithms at every event: R <- (R + 1) L has R >= 1 - λ > 0 after the first bet, so a
 component can neither vanish nor lose precision, and the only way out of a double is upwards. There
 it stops at CEILING (1e250), 238 orders of magnitude above the default threshold; a smaller R only
-makes the supermartingale smaller, so the error bound survives. The recursion is then 16
-multiplications instead of 16 logarithms and exponentials; logarithms are taken where evidence is
+makes the supermartingale smaller, so the error bound survives. The recursion is then 22
+multiplications instead of 22 logarithms and exponentials; logarithms are taken where evidence is
 read. After a long drift the evidence also falls from 1e250, not from a number that grows with the
 length of the drift.
 """
@@ -27,6 +27,7 @@ from tidegate.core.drift.codec import as_count, as_float, as_floats, as_text, fi
 from tidegate.core.drift.reference import Reference
 from tidegate.core.drift.shift import LEAF, WIDE, ShiftWindow
 from tidegate.core.drift.signal import SignalSpec
+from tidegate.core.drift.volatility import Volatility
 
 CEILING = 1e250
 _ZERO = (0.0,) * COMPONENTS
@@ -48,6 +49,7 @@ class FamilyTrack:
         "scaled",
         "share",
         "spec",
+        "volatility",
         "weight",
         "window",
     )
@@ -69,6 +71,7 @@ class FamilyTrack:
         self.events = 0
         # Without a predecessor there is no whitened residual; with φ = 0 none is needed.
         self.previous: float | None = None if self.scaled.phi else 0.0
+        self.volatility = Volatility()
         self.window = ShiftWindow()
 
     def take(self, x: float) -> None:
@@ -98,19 +101,31 @@ class FamilyTrack:
 
         margin = scaled.margin
         up = y - margin
-        up = CLIP if up > CLIP else -CLIP if up < -CLIP else up
         down = -y - margin
-        down = CLIP if down > CLIP else -CLIP if down < -CLIP else down
-        beyond = (y if y > 0.0 else -y) - margin
+        rows = self.factors
+        volatility = self.volatility
+        # At most one side can exceed: the other's tail bets lose their stake.
+        beyond = (up if up > down else down) / volatility.factor
+        volatility.take(y)
         if beyond <= _LEVEL0:
-            f0, f1, f2, f3, f4, f5 = self.factors[0]
+            row = rows[0]
         elif beyond <= _LEVEL1:
-            f0, f1, f2, f3, f4, f5 = self.factors[1]
+            row = rows[1]
         elif beyond <= _LEVEL2:
-            f0, f1, f2, f3, f4, f5 = self.factors[2]
+            row = rows[2]
         else:
-            f0, f1, f2, f3, f4, f5 = self.factors[3]
-        u0, u1, u2, u3, u4, d0, d1, d2, d3, d4, t0, t1, t2, t3, t4, t5 = self.components
+            row = rows[3]
+        if up > down:
+            f0, f1, f2, f3, f4, f5 = row
+            g0, g1, g2, g3, g4, g5 = rows[0]
+        else:
+            f0, f1, f2, f3, f4, f5 = rows[0]
+            g0, g1, g2, g3, g4, g5 = row
+        up = CLIP if up > CLIP else -CLIP if up < -CLIP else up
+        down = CLIP if down > CLIP else -CLIP if down < -CLIP else down
+        u0, u1, u2, u3, u4, d0, d1, d2, d3, d4, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5 = (
+            self.components
+        )
         components = (
             (u0 + 1.0) * (1.0 + _K0 * up),
             (u1 + 1.0) * (1.0 + _K1 * up),
@@ -122,12 +137,18 @@ class FamilyTrack:
             (d2 + 1.0) * (1.0 + _K2 * down),
             (d3 + 1.0) * (1.0 + _K3 * down),
             (d4 + 1.0) * (1.0 + _K4 * down),
-            (t0 + 1.0) * f0,
-            (t1 + 1.0) * f1,
-            (t2 + 1.0) * f2,
-            (t3 + 1.0) * f3,
-            (t4 + 1.0) * f4,
-            (t5 + 1.0) * f5,
+            (s0 + 1.0) * f0,
+            (s1 + 1.0) * f1,
+            (s2 + 1.0) * f2,
+            (s3 + 1.0) * f3,
+            (s4 + 1.0) * f4,
+            (s5 + 1.0) * f5,
+            (t0 + 1.0) * g0,
+            (t1 + 1.0) * g1,
+            (t2 + 1.0) * g2,
+            (t3 + 1.0) * g3,
+            (t4 + 1.0) * g4,
+            (t5 + 1.0) * g5,
         )
         mass = sum(components)
         self.components = components
@@ -149,6 +170,7 @@ class FamilyTrack:
             "components": list(self.components),
             "events": self.events,
             "previous": self.previous,
+            "volatility": self.volatility.to_list(),
             "window": self.window.to_dict(),
         }
 
@@ -165,6 +187,7 @@ class FamilyTrack:
         self.previous = None if previous is None else as_float(previous, owner, "previous")
         if self.previous is not None and abs(self.previous) > PREVIOUS_CLIP:
             raise ValueError(f"{owner}: previous must be within ±8, found {self.previous!r}")
+        self.volatility = Volatility.from_list(field(payload, owner, "volatility"), owner)
         self.window = ShiftWindow.from_dict(field(payload, owner, "window"))
 
 
