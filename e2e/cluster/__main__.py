@@ -7,9 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from . import faults, native, netns, tools
+from . import faults, netns, tools
 from .config import Config, from_environment
 from .console import say
 from .errors import ClusterError
@@ -24,9 +23,7 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, about: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=about)
         # Also after the command, where people put it; absent there, the one before it counts.
-        command.add_argument(
-            "--provider", choices=("auto", *PROVIDERS), default=argparse.SUPPRESS
-        )
+        command.add_argument("--provider", choices=("auto", *PROVIDERS), default=argparse.SUPPRESS)
         return command
 
     up = add("up", "start the cluster; at once where it runs")
@@ -34,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     add("down", "end it and check that nothing is left")
     add("status", "what runs")
     add("kubeconfig", "path of the kubeconfig for the host")
-    add("env", "shell lines: eval \"$(python -m cluster env)\"")
+    add("env", 'shell lines: eval "$(python -m cluster env)"')
     add("load", "build the tidegate image and make it known to the cluster")
     add("image", "print the image reference that `load` gives, by content hash")
     add("monitoring", "Prometheus Operator and a Prometheus in namespace monitoring")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock: a second `up` waits for the first's build instead of repeating it."""
+    """Holds an exclusive lock: a second `up` waits for the first's build, never repeats it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -31,7 +31,7 @@ def directory(final: Path) -> Iterator[Path]:
             scratch.chmod(0o755)
             if final.is_dir():  # another process was faster while we waited for the lock
                 return
-            os.rename(scratch, final)
+            scratch.rename(final)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -45,6 +45,6 @@ def file(final: Path) -> Iterator[Path]:
     scratch = Path(name)
     try:
         yield scratch
-        os.rename(scratch, final)
+        scratch.rename(final)
     finally:
         scratch.unlink(missing_ok=True)

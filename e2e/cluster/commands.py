@@ -39,7 +39,10 @@ def run(
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(
-            shlex.join(words), expected=f"to end within {timeout:.0f} s", found="still running", do=do
+            shlex.join(words),
+            expected=f"to end within {timeout:.0f} s",
+            found="still running",
+            do=do,
         ) from error
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]

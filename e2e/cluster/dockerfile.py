@@ -76,7 +76,7 @@ def _words(instruction: str, value: str) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise BuildError(
             f"Dockerfile: {instruction}",
-            expected='a list such as ["python3.11", "-m", "tidegate"]: a shell would swallow signals',
+            expected='a list such as ["python3.11", "-m", "tidegate"]; a shell swallows signals',
             found=value,
             do="write it as a JSON list",
         )

@@ -67,7 +67,9 @@ def module_directory(config: Config, module: str, path: str) -> Path:
     environment = {**_ENVIRONMENT, "PATH": f"{go.parent}:{os.environ.get('PATH', '')}"}
     source = TOOLS / module
     run([go, "mod", "download", path], env=environment, cwd=source)
-    return Path(run([go, "list", "-m", "-f", "{{.Dir}}", path], env=environment, cwd=source).strip())
+    return Path(
+        run([go, "list", "-m", "-f", "{{.Dir}}", path], env=environment, cwd=source).strip()
+    )
 
 
 def _tags(flags: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -113,4 +112,4 @@ class Kind:
         for name in tools.CLIENTS:
             link = self.config.bin / name
             link.unlink(missing_ok=True)
-            os.symlink(tools.ensure(self.config, name)[name], link)
+            link.symlink_to(tools.ensure(self.config, name)[name])

@@ -89,7 +89,14 @@ def base(config: Config) -> Layer:
         with step(f"base layer: {SUITE} with Python 3.11"), tempfile.TemporaryDirectory() as name:
             root = Path(name) / "root"
             run(
-                ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", SUITE, root],
+                [
+                    "mmdebstrap",
+                    "--quiet",
+                    "--variant=extract",
+                    f"--include={PACKAGES}",
+                    SUITE,
+                    root,
+                ],
                 do="check that apt-get works on this machine: apt-get update",
             )
             _finish_base(root)

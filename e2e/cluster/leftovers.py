@@ -73,7 +73,9 @@ def processes(ours: Iterable[str]) -> list[int]:
             if fields[0] in "ZX":
                 continue
             parents[pid] = int(fields[1])
-            namespaces[pid] = tuple(os.readlink(entry / "ns" / kind) for kind in ("net", "mnt"))
+            namespaces[pid] = tuple(
+                str((entry / "ns" / kind).readlink()) for kind in ("net", "mnt")
+            )
         except OSError:
             continue  # it ended while we looked
     mine = os.getpid()

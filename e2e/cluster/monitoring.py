@@ -27,12 +27,18 @@ def archives(config: Config) -> list[Path]:
     nobody = images.NOBODY
     return [
         images.single(
-            config, OPERATOR_IMAGE, {"bin/operator": operator["operator"]}, "/bin/operator",
+            config,
+            OPERATOR_IMAGE,
+            {"bin/operator": operator["operator"]},
+            "/bin/operator",
             user=nobody,
         ),
         images.single(config, RELOADER_IMAGE, {place: reloader}, f"/{place}", user=nobody),
         images.single(
-            config, PROMETHEUS_IMAGE, {"bin/prometheus": prometheus}, "/bin/prometheus",
+            config,
+            PROMETHEUS_IMAGE,
+            {"bin/prometheus": prometheus},
+            "/bin/prometheus",
             user=nobody,
         ),
     ]
@@ -52,7 +58,7 @@ def operator_manifests(rbac: list[str], template: str) -> str:
 
 
 def install(config: Config, kubectl: Kubectl) -> None:
-    """Applies all of it and waits until Prometheus serves; nothing changes where it does already."""
+    """Applies all of it and waits until Prometheus serves; changes nothing where it does."""
     made = archives(config)
     example = gobuild.module_directory(config, "prometheus-operator", _MODULE) / "example"
     with step("load monitoring images"):

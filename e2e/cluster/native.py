@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -49,6 +50,7 @@ def up(config: Config) -> None:
         )
     if healthy(config):
         say(f"        the cluster runs already: {config.kubeconfig}")
+        images.load(config)
         return
     if config.state.exists():
         say(f"        cleaning up after a run that ended badly: {config.state}")
@@ -210,9 +212,7 @@ def _kill_tasks(config: Config) -> None:
 
 
 def _sweep(config: Config) -> None:
-    for point in leftovers.mounts_below(
-        Path("/proc/self/mountinfo").read_text(), config.state
-    ):
+    for point in leftovers.mounts_below(Path("/proc/self/mountinfo").read_text(), config.state):
         run(["umount", "-l", point])
     deadline = time.monotonic() + 5
     while leftovers.cgroups() and time.monotonic() < deadline:
@@ -223,10 +223,8 @@ def _sweep(config: Config) -> None:
                 continue  # not yet empty: the kernel is still ending a task
         time.sleep(0.05)
     shutil.rmtree(config.state, ignore_errors=True)
-    try:
+    with contextlib.suppress(OSError):
         Path("/var/lib/cni").rmdir()  # made for the bind mount; stays where others use it
-    except OSError:
-        pass
 
 
 def status(config: Config) -> list[str]:

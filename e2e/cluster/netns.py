@@ -6,7 +6,6 @@ and mounts made inside vanish with the last process, so `down` has little to und
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ _SETUP = (
 def inode(pid: int | str, kind: str) -> str:
     """Identity of a process's namespace, such as `net:[4026531833]`; empty where it is gone."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/{kind}")
+        return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
     except OSError:
         return ""
 

@@ -87,9 +87,7 @@ def content_hash(settings: ImageSettings, layers: Iterable[Layer]) -> str:
     return hashlib.sha256(image_config(settings, layers)).hexdigest()[:12]
 
 
-def write(
-    target: Path, names: Iterable[str], layers: list[Layer], settings: ImageSettings
-) -> None:
+def write(target: Path, names: Iterable[str], layers: list[Layer], settings: ImageSettings) -> None:
     """An OCI image layout as one tar file that `ctr images import` reads."""
     config = image_config(settings, layers)
     manifest = json.dumps(

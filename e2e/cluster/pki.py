@@ -90,9 +90,7 @@ def kubeconfig(pki: Path, client: str, server: str = f"https://{NODE_IP}:{API_PO
                     },
                 }
             ],
-            "contexts": [
-                {"name": "tidegate", "context": {"cluster": "tidegate", "user": client}}
-            ],
+            "contexts": [{"name": "tidegate", "context": {"cluster": "tidegate", "user": client}}],
             "current-context": "tidegate",
         },
         sort_keys=False,

