@@ -55,6 +55,10 @@ class Config:
     def containerd_socket(self) -> Path:
         return self.state / "containerd.sock"
 
+    def lock(self, what: str) -> Path:
+        """Lock file for one kind of work on this cluster; not in `state`, which comes and goes."""
+        return self.cache / "locks" / f"{str(self.state).strip('/').replace('/', '-')}.{what}"
+
     @property
     def run(self) -> Path:
         return self.state / "run"

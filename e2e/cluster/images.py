@@ -43,7 +43,8 @@ def tidegate(config: Config) -> Tidegate:
 
 def load(config: Config) -> str:
     """Makes the tidegate image known to the node, as :dev and by its hash; returns the latter."""
-    with step("tidegate image") as current:
+    # Two loads at once would each leave :dev to whichever ends last and the marker to the other.
+    with atomic.lock(config.lock("load")), step("tidegate image") as current:
         image = tidegate(config)
         current.at(image.reference)
         marker = config.run / "image"

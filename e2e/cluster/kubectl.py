@@ -68,8 +68,10 @@ def wait(
         try:
             done, found = check()
         except ClusterError as error:
-            done, found = False, error.text().replace("\n", "; ")[-300:]
+            done, found = False, error.found or error.what
         if done:
+            if step is not None:
+                step.at("")
             return
         if step is not None:
             step.at(found[:100])

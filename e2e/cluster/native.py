@@ -223,8 +223,9 @@ def _sweep(config: Config) -> None:
                 continue  # not yet empty: the kernel is still ending a task
         time.sleep(0.05)
     shutil.rmtree(config.state, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        Path("/var/lib/cni").rmdir()  # made for the bind mount; stays where others use it
+    for place in netns.COVERED:
+        with contextlib.suppress(OSError):
+            Path(place).rmdir()  # only where empty: made for the bind mount, or nobody's
 
 
 def status(config: Config) -> list[str]:

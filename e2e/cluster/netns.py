@@ -17,7 +17,7 @@ from .errors import ClusterError
 
 HOLDER = "holder"
 ETCD_SIZE = "512m"
-COVERED = ("/var/log", "/var/lib/cni")
+COVERED = ("/var/log", "/var/lib/cni", "/var/lib/kubelet")
 _SETUP = (
     "ip link set lo up",
     "ip link add k8s0 type bridge",
@@ -73,7 +73,8 @@ def _mount(config: Config, pid: int) -> None:
     run(enter(pid, [*tmpfs, f"size={ETCD_SIZE},mode=700", "tmpfs", str(config.state / "etcd")]))
     # containerd keeps pods' network namespaces in /run/netns, kube-proxy its lock in /run.
     run(enter(pid, [*tmpfs, "size=64m,mode=755", "tmpfs", "/run"]))
-    # kubelet links logs in /var/log; libcni caches in /var/lib/cni whatever it is told.
+    # Whatever they are told, kubelet links logs in /var/log and keeps device plugins in
+    # /var/lib/kubelet, and libcni caches in /var/lib/cni.
     for place in COVERED:
         cover = config.state / "covers" / place.strip("/").replace("/", "-")
         cover.mkdir(parents=True, exist_ok=True)

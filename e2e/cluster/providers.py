@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from . import images, monitoring, native, tools
+from . import atomic, images, monitoring, native, tools
 from .commands import answers
 from .config import Config
 from .console import say
@@ -42,10 +42,12 @@ class Native:
         self.config = config
 
     def up(self) -> None:
-        native.up(self.config)
+        with atomic.lock(self.config.lock("up")):
+            native.up(self.config)
 
     def down(self) -> None:
-        native.down(self.config)
+        with atomic.lock(self.config.lock("up")):
+            native.down(self.config)
 
     def healthy(self) -> bool:
         return native.healthy(self.config)
@@ -69,7 +71,8 @@ class Native:
         return images.load(self.config)
 
     def monitoring(self) -> None:
-        monitoring.install(self.config, native.client(self.config))
+        with atomic.lock(self.config.lock("up")):
+            monitoring.install(self.config, native.client(self.config))
 
 
 class Existing:
