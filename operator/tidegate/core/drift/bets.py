@@ -28,7 +28,7 @@ beyond the tolerance while the mean stays is drift by this definition, and is re
 **Tail bets.** B = 1 when y/s > k σ + τ' + e', else 0; L = 1 + λ (B / p_k - 1). As |δ'| <= τ' + e',
 B <= 1{h > k σ}, so E[B | past] <= p_k and E[L | past] <= 1 - λ + λ p_k / p_k = 1; mirrored for -y.
 The weak point is "given the past" in (A2): under volatility clustering the conditional tail exceeds
-the marginal one. Three things meet it. σ follows a burst within some ten events. The sides bet
+the marginal one. Three things meet it. σ follows a burst within some five events. The sides bet
 apart, and a burst without drift alternates between them, so that neither bet grows unless one side
 alone exceeds far more often than p_k. And `learner` raises the caps until the reference itself does
 not contradict them; a declared reference must leave that room.
@@ -54,9 +54,11 @@ CLIP = 1.25
 MEAN_LAMBDAS = (0.02, 0.06, 0.15, 0.40, 0.85)
 """Stakes of the mean bets, a geometric grid from shifts of a twentieth of a scale to saturation."""
 
-TAIL_LAMBDAS = (0.25, 0.75)
+TAIL_LAMBDAS = (0.60, 0.85)
 TAIL_LEVELS = (2.0, 4.0, 8.0)
-"""Stakes and levels (in scales) of the tail bets, which make large shifts fast."""
+"""Stakes and levels (in scales) of the tail bets, which make large shifts fast. Bold stakes on
+purpose: they lose more on every event that does not exceed, so that a burst of volatility, which
+exceeds on one side every second time at most, ruins them, while a drift exceeds nearly always."""
 
 COMPONENTS = 2 * (len(MEAN_LAMBDAS) + len(TAIL_LEVELS) * len(TAIL_LAMBDAS))
 """Components of one family: mean bets up and down, then tail bets up and down."""
@@ -69,7 +71,7 @@ FAR = 64.0
 """Deviations are cut here, in scales, before any arithmetic: all that follows is then bounded."""
 
 SMALLEST_CAP = 1e-9
-"""Lower bound of a cap inside a bet, so that one win multiplies by at most 7.5e8."""
+"""Lower bound of a cap inside a bet, so that one win multiplies by at most 8.5e8."""
 
 _CLIPPED_VARIANCE = 1.0  # of a clipped standard normal it is .63 without, up to 1 with, a shift
 _CLIPPED_SLOPE = 0.75  # d E[clip] / d shift near zero: P(|N| < 1.25) = .79
@@ -92,6 +94,7 @@ class Scaled:
     limit: float
     unit: float
     offset: float
+    offset_error: float
 
     @classmethod
     def of(cls, spec: SignalSpec, reference: Reference, floor: float = 0.0) -> Scaled:
@@ -114,13 +117,14 @@ class Scaled:
             limit=max(spec.limit - reference.center_error, 0.0) * drive,
             unit=1.0 / drive,
             offset=reference.offset * drive,
+            offset_error=reference.offset_error * drive,
         )
 
 
 def tail_factors(caps: tuple[float, float, float]) -> tuple[tuple[float, ...], ...]:
     """Factors L of one side's six tail bets by how many levels y exceeds: shape (4, 6).
 
-    Rows are 0, 1, 2, 3 levels exceeded, columns level by level. All entries are positive and finite.
+    Rows are 0, 1, 2, 3 levels exceeded, columns level by level; all positive and finite.
     """
     rows = []
     for exceeded in range(len(TAIL_LEVELS) + 1):

@@ -174,14 +174,14 @@ class DriftDetector:
         return min(max(value, 0.0), 1.0)
 
     def _signal(self, track: FamilyTrack) -> SignalState:
-        mean, low, high, _ = track.window.estimate(_ALPHA)
-        unit, offset = track.scaled.unit, track.scaled.offset
+        mean, low, high, _ = track.window.estimate(_ALPHA, drifting=track.mass >= self.warn)
+        unit, offset, error = track.scaled.unit, track.scaled.offset, track.scaled.offset_error
         return SignalState(
             family=track.spec.family,
             score=self._score(track.mass),
             estimate=(mean - offset) * unit,
-            low=(low - offset) * unit,
-            high=(high - offset) * unit,
+            low=(low - offset - error) * unit,
+            high=(high - offset + error) * unit,
             events=track.events,
             minimum_detectable=self.minimum_detectable(track.spec.family),
         )

@@ -20,6 +20,7 @@ from tidegate.core.drift.robust import (
     median,
     whiten,
 )
+from tidegate.core.drift.shift import WIDE
 from tidegate.core.drift.signal import check_family
 from tidegate.core.drift.volatility import Volatility
 
@@ -105,6 +106,7 @@ class ReferenceLearner:
         error = (bias + _CENTER_Z * long_run_deviation(u) / math.sqrt(n)) / slope
         error = _uncontradicted_margin(y, error)
         unit = scale / (1.0 - phi)
+        w = [clip(value, WIDE) for value in y]
         return Reference(
             family=self._family,
             center=center,
@@ -114,7 +116,8 @@ class ReferenceLearner:
             tail_caps=_tail_caps(y),
             events=len(values),
             center_error=error * unit,
-            offset=math.fsum(clip(value, TAIL_LEVELS[-1]) for value in y) / n * unit,
+            offset=math.fsum(w) / n * unit,
+            offset_error=_CENTER_Z * long_run_deviation(w) / math.sqrt(n) * unit,
         )
 
 

@@ -37,7 +37,8 @@ class Reference:
     - ``center_error``: half-width of the confidence interval of ``center``; the detector adds it to
       the tolerance, so that an unlucky reference does not become a false alarm a day later.
     - ``offset``: mean of the residual about ``center`` (clipped at 8 s), non-zero for skewed
-      families; only the reported estimate subtracts it.
+      families; only the reported estimate subtracts it, and its interval adds
+      ``offset_error`` on either side.
 
     Raises ValueError when a value makes no sense; the message names it.
     """
@@ -51,6 +52,7 @@ class Reference:
     events: int
     center_error: float = 0.0
     offset: float = 0.0
+    offset_error: float = 0.0
 
     def __post_init__(self) -> None:
         check_family("reference", self.family)
@@ -58,7 +60,7 @@ class Reference:
         for label in ("center", "offset"):
             if not abs(getattr(self, label)) <= _EXTREME_SCALE:
                 raise ValueError(f"{name}: {label} must be finite, was {getattr(self, label)!r}")
-        for label in ("tick", "center_error"):
+        for label in ("tick", "center_error", "offset_error"):
             if not 0.0 <= getattr(self, label) <= _EXTREME_SCALE:
                 raise ValueError(
                     f"{name}: {label} must be finite and >= 0, was {getattr(self, label)!r}"
@@ -98,11 +100,12 @@ class Reference:
             "events": self.events,
             "centerError": float(self.center_error),
             "offset": float(self.offset),
+            "offsetError": float(self.offset_error),
         }
 
     @classmethod
     def from_dict(cls, payload: Mapping[str, object]) -> Reference:
-        """Inverse of to_dict. ``version``, ``centerError`` and ``offset`` may be left out.
+        """Inverse of to_dict. Only what has no default must be there.
 
         Raises ValueError naming the field, what was expected and what was found.
         """
@@ -121,6 +124,7 @@ class Reference:
             events=as_count(field(payload, owner, "events"), owner, "events"),
             center_error=as_float(payload.get("centerError", 0.0), owner, "centerError"),
             offset=as_float(payload.get("offset", 0.0), owner, "offset"),
+            offset_error=as_float(payload.get("offsetError", 0.0), owner, "offsetError"),
         )
 
 

@@ -64,11 +64,12 @@ class ShiftWindow:
             buckets[start : start + 2] = [(2 * size, a[1] + b[1], a[2] + b[2])]
             end, size = start + 1, 2 * size
 
-    def estimate(self, alpha: float) -> tuple[float, float, float, int]:
+    def estimate(self, alpha: float, drifting: bool) -> tuple[float, float, float, int]:
         """(mean, low, high, events) of w over the window that explains the present best.
 
         That is the whole history, unless a suffix of it stands out from what came before by more
-        than chance allows; units are scales. (0, -8, 8, 0) when nothing was seen.
+        than chance allows, or (a lower bar) once the evidence has said ``drifting``. Units are
+        scales. (0, -8, 8, 0) when nothing was seen.
         """
         if not self.buckets and not self.count:
             return 0.0, -WIDE, WIDE, 0
@@ -76,16 +77,18 @@ class ShiftWindow:
         n_all = leaves * LEAF + self.count
         s_all = self.total + math.fsum(bucket[1] for bucket in self.buckets)
         q_all = self.square + math.fsum(bucket[2] for bucket in self.buckets)
-        best = (0.0, n_all, s_all, q_all, 1)
+        least = 9.0 if drifting else 9.0 + 2.0 * math.log(n_all)
+        best = (least, n_all, s_all, q_all, 1)
         n, s, q, k = self.count, self.total, self.square, leaves + 1
         for size, total, square in reversed(self.buckets):
             if n:
                 # Two-sample contrast of this suffix with all that came before it.
                 before = n_all - n
-                gap = s / n - (s_all - s) / before
-                noise = (q_all - s_all * s_all / n_all) / n_all + 1e-12
+                rest = s_all - s
+                noise = (q_all - s * s / n - rest * rest / before) / n_all + 1e-9
+                gap = s / n - rest / before
                 contrast = gap * gap * n * before / (n_all * noise)
-                if contrast > best[0] and contrast > 12.0 + 2.0 * math.log(n_all):
+                if contrast > best[0]:
                     best = (contrast, n, s, q, k)
             n, s, q, k = n + size * LEAF, s + total, q + square, k - size
         _, n, s, q, k = best
