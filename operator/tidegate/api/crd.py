@@ -1,5 +1,6 @@
 """CustomResourceDefinitions, generated from the models; `tidegate crds DIR` writes them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,13 @@ def write(folder: Path) -> list[Path]:
         path.write_text(render(manifest))
         paths.append(path)
     return paths
+
+
+def main(argv: list[str]) -> int:
+    """`tidegate crds DIR`."""
+    if len(argv) != 1:
+        print("usage: tidegate crds DIR", file=sys.stderr)
+        return 2
+    for path in write(Path(argv[0])):
+        print(path)
+    return 0

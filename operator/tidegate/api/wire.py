@@ -60,12 +60,17 @@ class Fill(msgspec.Struct, tag="fill", frozen=True):
 
 
 class Done(msgspec.Struct, tag="done", frozen=True):
-    """The order can fill no more. status: filled, expired, cancelled, rejected."""
+    """The order can fill no more. status: filled, expired, cancelled, rejected.
+
+    `filled` is the quantity filled in all. With it the end of an order may overtake its fills: the
+    guard waits for them. Without it, an order that is not `filled` ends with the fills seen so far.
+    """
 
     key: str
     book: Book
     status: Literal["filled", "expired", "cancelled", "rejected"]
     at: int
+    filled: float | None = None
 
 
 class Quote(msgspec.Struct, tag="quote", frozen=True):

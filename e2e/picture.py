@@ -1,0 +1,56 @@
+"""One run as a picture: price delta, drift score, allocation over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+from record import Run
+from timeline import seconds
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+COLOURS = {"Open": "#d8f0d8", "Suspended": "#f6d5d5", "Recovering": "#fdf0cf",
+           "Calibrating": "#e4e4f4", "Stopped": "#e0c0c0"}  # fmt: skip
+
+
+def draw(run: Run, path: Path) -> None:
+    """Write the PNG. Times are seconds since the injection."""
+    at = [s.at - run.injected_at for s in run.samples]
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(11, 7.5), layout="constrained")
+    delta, score, allocation = axes
+    delta.plot(
+        at, [s.price_bps if s.price_bps is not None else float("nan") for s in run.samples],
+        color="#1f4e79",
+    )  # fmt: skip
+    delta.set_ylabel("live - paper\nprice (bps)")
+    score.plot(at, [s.score for s in run.samples], color="#7a1f1f")
+    score.axhline(1, color="#7a1f1f", linewidth=0.8, linestyle=":")
+    score.set_ylabel("drift score")
+    score.set_ylim(-0.05, 1.1)
+    allocation.step(at, [s.allocation for s in run.samples], where="post", color="#1f5c2e")
+    allocation.set_ylabel("allocation (%)")
+    allocation.set_ylim(-5, 108)
+    allocation.set_xlabel("seconds since the drift was injected")
+    _shade(run, axes)
+    for axis in axes:
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.axvline(run.removed_at - run.injected_at, color="black", linewidth=0.8, linestyle="--")
+        axis.grid(alpha=0.25)
+        axis.margins(x=0)
+    delta.set_title("Drift injected (solid), halted, drift removed (dashed), re-opened", loc="left")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _shade(run: Run, axes: list[plt.Axes]) -> None:
+    """The gate's state behind the lines, from the audit records: exact, not sampled."""
+    end = run.samples[-1].at - run.injected_at
+    begin, state = run.samples[0].at - run.injected_at, "Open"
+    changes = [(seconds(r["times"]["written"]) - run.injected_at, r["to"]) for r in run.chain]
+    for until, following in [*changes, (end, "")]:
+        for axis in axes:
+            axis.axvspan(begin, until, color=COLOURS.get(state, "white"), linewidth=0)
+        begin, state = until, following

@@ -1,0 +1,1 @@
+"""The operator's engine: cache, keyed queue, reconcilers, leader election and heartbeat."""

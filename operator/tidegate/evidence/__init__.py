@@ -1,0 +1,1 @@
+"""Readers of evidence: what the guards stream."""

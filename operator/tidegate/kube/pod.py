@@ -1,0 +1,196 @@
+"""The pod of a strategy: the user's template with the guard put in front. Pure."""
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidegate.api.meta import ANNOTATION_TEMPLATE_HASH, API_VERSION, LABEL_STRATEGY
+from tidegate.api.strategy import StrategySpec
+from tidegate.api.wire import GUARD_PORT, RUN_DIR
+
+GUARD = "tidegate-guard"
+RUN_VOLUME = "tidegate-run"
+TOKEN_VOLUME = "tidegate-token"  # noqa: S105 - a volume's name
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
+GROUP_ID = 65532
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    image: str
+    pull_policy: str
+    operator_namespace: str
+    guard_resources: Object = field(default_factory=dict)
+
+
+def template_hash(spec: StrategySpec, settings: PodSettings) -> str:
+    """Changes when a running pod no longer is what would be built."""
+    what = [spec.mode, spec.template, settings.image, settings.guard_resources]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def build_pod(metadata: Object, spec: StrategySpec, settings: PodSettings) -> Object:
+    """The pod of the Strategy with `metadata`.
+
+    Raises ValueError, naming the field, for a template that uses what the guard needs.
+    """
+    template = copy.deepcopy(spec.template)
+    pod: Object = template["spec"]
+    _refuse_reserved(pod)
+    name, namespace = metadata["name"], metadata["namespace"]
+    environment = [
+        {"name": "TIDEGATE_STRATEGY", "value": name},
+        {"name": "TIDEGATE_NAMESPACE", "value": namespace},
+        {"name": "TIDEGATE_MODE", "value": spec.mode},
+        {"name": "TIDEGATE_RUN_DIR", "value": RUN_DIR},
+    ]
+    mount = {"name": RUN_VOLUME, "mountPath": RUN_DIR}
+    for container in pod["containers"]:
+        container["env"] = [*environment, *(container.get("env") or [])]
+        container["volumeMounts"] = [*(container.get("volumeMounts") or []), mount]
+    # First of all init containers: the permit is there before anything of the user's runs.
+    pod["initContainers"] = [
+        _guard(environment, settings),
+        *(pod.get("initContainers") or []),
+    ]
+    pod["volumes"] = [
+        *(pod.get("volumes") or []),
+        {"name": RUN_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        _token_volume(),
+    ]
+    # The API token is the guard's alone, unless the template asks for one.
+    pod.setdefault("automountServiceAccountToken", False)
+    pod.setdefault("securityContext", {}).setdefault("fsGroup", GROUP_ID)
+    given = template.get("metadata") or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {
+                **(given.get("labels") or {}),
+                **(metadata.get("labels") or {}),
+                LABEL_STRATEGY: name,
+            },
+            "annotations": {
+                **(given.get("annotations") or {}),
+                ANNOTATION_TEMPLATE_HASH: template_hash(spec, settings),
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "Strategy",
+                    "name": name,
+                    "uid": metadata["uid"],
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": pod,
+    }
+
+
+def _refuse_reserved(pod: Object) -> None:
+    for kind in ("containers", "initContainers"):
+        for i, container in enumerate(pod.get(kind) or ()):
+            where = f"spec.template.spec.{kind}[{i}]"
+            if container.get("name") == GUARD:
+                raise ValueError(f"{where}.name: {GUARD!r} is reserved for the guard; rename it")
+            for j, mount in enumerate(container.get("volumeMounts") or ()):
+                path = str(mount.get("mountPath", "")).rstrip("/")
+                if path == RUN_DIR or path.startswith(f"{RUN_DIR}/"):
+                    raise ValueError(
+                        f"{where}.volumeMounts[{j}].mountPath: {RUN_DIR} is reserved for the "
+                        "permit; mount elsewhere"
+                    )
+    for i, volume in enumerate(pod.get("volumes") or ()):
+        if volume.get("name") in (RUN_VOLUME, TOKEN_VOLUME):
+            raise ValueError(
+                f"spec.template.spec.volumes[{i}].name: {volume['name']!r} is reserved; rename it"
+            )
+
+
+def _field(name: str, path: str) -> Object:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _guard(environment: list[Object], settings: PodSettings) -> Object:
+    return {
+        "name": GUARD,
+        "image": settings.image,
+        "imagePullPolicy": settings.pull_policy,
+        "args": ["guard"],
+        # A native sidecar: started before the strategy, restarted whenever it dies.
+        "restartPolicy": "Always",
+        "env": [
+            *environment,
+            {"name": "TIDEGATE_OPERATOR_NAMESPACE", "value": settings.operator_namespace},
+            _field("TIDEGATE_POD_UID", "metadata.uid"),
+            _field("TIDEGATE_POD_IP", "status.podIP"),
+        ],
+        "ports": [{"name": "guard", "containerPort": GUARD_PORT}],
+        "startupProbe": {
+            "httpGet": {"path": "/readyz", "port": GUARD_PORT},
+            "periodSeconds": 1,
+            "failureThreshold": 60,
+        },
+        "resources": settings.guard_resources,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": GROUP_ID,
+            "runAsGroup": GROUP_ID,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [
+            {"name": RUN_VOLUME, "mountPath": RUN_DIR},
+            {"name": TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": True},
+        ],
+    }
+
+
+def _token_volume() -> Object:
+    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
+    authority = {
+        "configMap": {
+            "name": "kube-root-ca.crt",
+            "items": [{"key": "ca.crt", "path": "ca.crt"}],
+        }
+    }
+    namespace = {
+        "downwardAPI": {
+            "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
+        }
+    }
+    return {
+        "name": TOKEN_VOLUME,
+        "projected": {"defaultMode": 0o440, "sources": [token, authority, namespace]},
+    }
+
+
+def guard_rolebinding(namespace: str) -> Object:
+    """Lets the guards of a namespace read its gates and strategies, and nothing else."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": GUARD, "namespace": namespace},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": GUARD,
+        },
+        "subjects": [
+            {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "Group",
+                "name": f"system:serviceaccounts:{namespace}",
+            }
+        ],
+    }
