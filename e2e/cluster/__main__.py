@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import faults, netns, tools
+from . import faults, netns, supervise, tools
 from .config import Config, from_environment
 from .console import say
 from .errors import ClusterError
@@ -104,7 +104,9 @@ def inside(config: Config, provider: Provider, words: list[str]) -> int:
         command = netns.enter(netns.holder(config).pid, [*back, *command])
         kubeconfig = config.inner_kubeconfig
     path = f"{config.bin}:{os.environ.get('PATH', '')}"
-    os.execvpe(command[0], command, {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": path})
+    own = {supervise.MARK: supervise.mark(config.run)}  # so that `down` ends it, too
+    environ = {**os.environ, **own, "KUBECONFIG": str(kubeconfig), "PATH": path}
+    os.execvpe(command[0], command, environ)
 
 
 def inject(config: Config, provider: Provider, words: list[str]) -> int:

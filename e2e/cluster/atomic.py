@@ -25,6 +25,10 @@ def directory(final: Path) -> Iterator[Path]:
     """A directory to fill, renamed to `final` only if the block ends well."""
     with lock(final.parent / f".{final.name}.lock"):
         final.parent.mkdir(parents=True, exist_ok=True)
+        # What a killed process left half: it no longer holds the lock, so nobody writes there.
+        for stale in final.parent.glob(f".{final.name}.*"):
+            if stale.is_dir():
+                shutil.rmtree(stale, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         try:
             yield scratch

@@ -50,6 +50,7 @@ def build(
                 timeout=1800,
                 do="check that this machine's Go module proxy answers (go env GOPROXY)",
             )
+            current.at("compiling")
             _compile(
                 [str(go), "build", "-v", *flags, "-o", f"{target}/", *packages],
                 environment,

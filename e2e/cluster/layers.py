@@ -24,6 +24,7 @@ from .oci import Layer, layer, pack
 SUITE = "bookworm"
 PACKAGES = "python3.11-minimal,libpython3.11-stdlib,ca-certificates"
 APP = "opt/app"  # the Dockerfile's target for packages and the application alike
+KEPT = 20
 RECIPE = "1"  # raise it when what is done below changes, so that cached layers are not used
 
 # mmdebstrap's extract variant runs no maintainer script: what they would have made, we make.
@@ -170,7 +171,16 @@ def application(config: Config) -> Layer:
             compile_all(root, APP)
             _open_modes(root)
             pack(root, target)
+        _prune(target.parent)
     return layer(target)
+
+
+def _prune(directory: Path) -> None:
+    """Every edit makes an application layer: the oldest go."""
+    made = sorted(directory.glob("application-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in made[:-KEPT]:
+        old.unlink(missing_ok=True)
+        old.with_name(old.name + ".sha256").unlink(missing_ok=True)
 
 
 def _open_modes(root: Path) -> None:

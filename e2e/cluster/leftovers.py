@@ -5,12 +5,13 @@ The readers are pure (text of /proc in, findings out); `find` feeds them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .config import BRIDGES, CGROUP, Config
-from .supervise import stat_fields
+from .supervise import MARK, stat_fields
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -33,15 +34,20 @@ def interfaces(net_dev: str, names: Iterable[str] = BRIDGES) -> list[str]:
     return [name for name in names if name in found]
 
 
-def members(
-    namespaces: Mapping[int, tuple[str, ...]], parents: Mapping[int, int], ours: Iterable[str]
-) -> list[int]:
-    """Pids inside our namespaces and all their descendants. Pure.
+def carries(environ: bytes, mark: str) -> bool:
+    """Whether a process's /proc/PID/environ holds the mark of a run. Pure.
 
-    A container has namespaces of its own; it is found as the child of a shim, which has ours.
+    Not by namespace: the kernel gives the number of one that ended to the next, anybody's.
     """
-    wanted = {name for name in ours if name}
-    found = {pid for pid, names in namespaces.items() if wanted & set(names)}
+    return bool(mark) and f"{MARK}={mark}".encode() in environ.split(b"\0")
+
+
+def members(marked: Iterable[int], parents: Mapping[int, int]) -> list[int]:
+    """Marked pids and all their descendants. Pure.
+
+    A container has an environment of its own; it is found as the child of a shim, which has ours.
+    """
+    found = set(marked)
     grown = True
     while grown:
         more = {pid for pid, parent in parents.items() if parent in found} - found
@@ -50,19 +56,9 @@ def members(
     return sorted(found)
 
 
-def own_namespaces(config: Config) -> tuple[str, ...]:
-    try:
-        return tuple((config.run / "namespaces").read_text().split())
-    except OSError:
-        return ()
-
-
-def processes(ours: Iterable[str]) -> list[int]:
-    """Live pids that belong to the cluster with these namespaces."""
-    wanted = tuple(ours)
-    if not wanted:
-        return []
-    namespaces: dict[int, tuple[str, ...]] = {}
+def processes(mark: str) -> list[int]:
+    """Live pids that belong to the run with this mark."""
+    marked: list[int] = []
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -73,13 +69,12 @@ def processes(ours: Iterable[str]) -> list[int]:
             if fields[0] in "ZX":
                 continue
             parents[pid] = int(fields[1])
-            namespaces[pid] = tuple(
-                str((entry / "ns" / kind).readlink()) for kind in ("net", "mnt")
-            )
+            if carries((entry / "environ").read_bytes(), mark):
+                marked.append(pid)
         except OSError:
             continue  # it ended while we looked
     mine = os.getpid()
-    return [pid for pid in members(namespaces, parents, wanted) if pid != mine]
+    return [pid for pid in members(marked, parents) if pid != mine]
 
 
 def cgroups() -> list[Path]:
@@ -87,6 +82,16 @@ def cgroups() -> list[Path]:
     roots = [*CGROUPS.glob(f"*/{CGROUP}"), *CGROUPS.glob(CGROUP)]
     found = [path for root in roots for path in (root, *root.rglob("*")) if path.is_dir()]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
+
+
+def occupied() -> list[Path]:
+    """Cgroups of a kubelet that hold live processes."""
+    found = []
+    for path in cgroups():
+        with contextlib.suppress(OSError):
+            if (path / "cgroup.procs").read_text().strip():
+                found.append(path)
+    return found
 
 
 def describe(pid: int) -> str:
@@ -97,9 +102,9 @@ def describe(pid: int) -> str:
     return f"process {pid} {words[:100].strip()}"
 
 
-def find(config: Config, ours: Iterable[str]) -> list[str]:
+def find(config: Config, mark: str) -> list[str]:
     """One line per thing that is still there; an empty list is a clean machine."""
-    found = [describe(pid) for pid in processes(ours)]
+    found = [describe(pid) for pid in processes(mark)]
     mountinfo = Path("/proc/self/mountinfo").read_text()
     found += [f"mount {point}" for point in mounts_below(mountinfo, config.state)]
     found += [f"cgroup {path}" for path in cgroups() if path.name == CGROUP]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def up(config: Config) -> None:
     if config.state.exists():
         say(f"        cleaning up after a run that ended badly: {config.state}")
         down(config)
+    if taken := leftovers.occupied():
+        raise ClusterError(
+            "another kubelet has pods on this machine",
+            expected="no process in a kubepods cgroup: two kubelets end each other's pods",
+            found=str(taken[0]),
+            do="stop it, or use --provider kind or existing",
+        )
     debian.ensure()
     binaries = programs(config)
     archives = images.system(config)
@@ -135,6 +143,7 @@ def _write_state(config: Config, binaries: Mapping[str, Path]) -> None:
     state = config.state
     for directory in (config.run, config.log, config.bin, state / "cni"):
         directory.mkdir(parents=True, exist_ok=True)
+    (config.run / "mark").write_text(uuid.uuid4().hex)
     pki.make(state / "pki")
     for name in pki.CLIENTS:
         conf = state / f"{name}.conf"
@@ -163,7 +172,7 @@ def _dead(config: Config, names: tuple[str, ...]) -> str:
 
 def down(config: Config) -> None:
     """Ends everything of ours; raises LeftoverError naming what would not go."""
-    ours = leftovers.own_namespaces(config)
+    mark = supervise.mark(config.run)
     with step("stop the cluster"):
         # The kubelet first, or it restarts what is being killed.
         for name in ("kubelet", "controller-manager", "scheduler"):
@@ -171,18 +180,18 @@ def down(config: Config) -> None:
         _kill_tasks(config)
         for name in reversed((netns.HOLDER, *components.ORDER)):
             _stop(config, name, grace=2.0)
-        for pid in leftovers.processes(ours):
+        for pid in leftovers.processes(mark):
             started = supervise.start_time(pid)
             if started is not None:
                 supervise.send(supervise.Process(str(pid), pid, started, ()), signal.SIGKILL)
         wait(
             "processes survive",
-            lambda: (not leftovers.processes(ours), "some still run"),
+            lambda: (not leftovers.processes(mark), "some still run"),
             timeout=10,
             every=0.05,
         )
         _sweep(config)
-    found = leftovers.find(config, ours)
+    found = leftovers.find(config, mark)
     if found:
         raise LeftoverError(
             "the cluster is down, but not all of it is gone",

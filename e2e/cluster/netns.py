@@ -61,8 +61,6 @@ def create(config: Config) -> supervise.Process:
             if "bridge-nf-call" not in line:
                 raise
     _mount(config, holder.pid)
-    namespaces = {kind: inode(holder.pid, kind) for kind in ("net", "mnt")}
-    (config.run / "namespaces").write_text(" ".join(namespaces.values()))
     return holder
 
 

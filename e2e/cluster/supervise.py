@@ -17,6 +17,18 @@ from pathlib import Path
 
 from .errors import ClusterError
 
+# Every process we start carries this variable, and what it starts inherits it: shims outlive
+# containerd, but not their environment.
+MARK = "TIDEGATE_CLUSTER_RUN"
+
+
+def mark(run: Path) -> str:
+    """The run's own name, in the environment of all its processes; empty before it was made."""
+    try:
+        return (run / "mark").read_text()
+    except OSError:
+        return ""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -46,6 +58,12 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def _inherited() -> dict[str, str]:
+    """Not all of ours: a proxy or a KUBECONFIG set for a person would change what components do."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
 def start(
     run: Path,
     name: str,
@@ -61,7 +79,7 @@ def start(
     pid = os.posix_spawnp(
         argv[0],
         list(argv),
-        {**os.environ, **(env or {})},
+        {**_inherited(), **(env or {}), MARK: mark(run)},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cluster.leftovers import interfaces, members, mounts_below
+from cluster.leftovers import carries, interfaces, members, mounts_below
 from cluster.supervise import stat_fields
 
 STATE = Path("/tmp/tidegate-cluster")
@@ -38,27 +38,23 @@ def test_only_our_bridges_count() -> None:
     assert interfaces(table) == ["cni0"]
 
 
-OURS = ("net:[1]", "mnt:[2]")
-HOST = ("net:[9]", "mnt:[9]")
-
-
 def test_a_container_is_found_through_its_shim() -> None:
-    namespaces = {
-        1: HOST,
-        10: OURS,  # containerd
-        20: OURS,  # shim, adopted by init
-        21: ("net:[7]", "mnt:[8]"),  # container
-        22: ("net:[7]", "mnt:[8]"),  # its child
-        30: ("net:[5]", "mnt:[6]"),  # someone else's container
-        40: ("net:[1]", "mnt:[9]"),  # the forwarder: our network, the host's mounts
-    }
-    parents = {1: 0, 10: 1, 20: 1, 21: 20, 22: 21, 30: 1, 40: 1}
-    assert members(namespaces, parents, OURS) == [10, 20, 21, 22, 40]
+    # 10 containerd, 20 a shim adopted by init, 21 and 22 its container, 30 someone else's
+    parents = {1: 0, 10: 1, 20: 1, 21: 20, 22: 21, 30: 1, 31: 30}
+    assert members([10, 20], parents) == [10, 20, 21, 22]
 
 
-def test_nothing_is_ours_without_recorded_namespaces() -> None:
-    assert members({1: HOST, 2: OURS}, {1: 0, 2: 1}, ()) == []
-    assert members({1: ("", "")}, {1: 0}, ("", "")) == []
+def test_nothing_is_ours_without_a_mark() -> None:
+    assert members([], {1: 0, 2: 1}) == []
+    assert not carries(b"TIDEGATE_CLUSTER_RUN=\0A=1\0", "")
+
+
+def test_only_the_whole_mark_of_this_run_counts() -> None:
+    environ = b"PATH=/bin\0TIDEGATE_CLUSTER_RUN=abc\0HOME=/\0"
+    assert carries(environ, "abc")
+    assert not carries(environ, "ab")
+    assert not carries(environ, "abcd")
+    assert not carries(b"X=TIDEGATE_CLUSTER_RUN=abc\0", "abc")
 
 
 def test_a_command_name_with_brackets_and_blanks_does_not_shift_fields() -> None:
