@@ -172,6 +172,9 @@ def _dead(config: Config, names: tuple[str, ...]) -> str:
 
 def down(config: Config) -> None:
     """Ends everything of ours; raises LeftoverError naming what would not go."""
+    if not config.state.exists():
+        say(f"        no cluster in {config.state}")
+        return  # a kubelet's cgroups, if there are any, are somebody else's
     mark = supervise.mark(config.run)
     with step("stop the cluster"):
         # The kubelet first, or it restarts what is being killed.

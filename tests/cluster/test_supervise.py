@@ -71,3 +71,17 @@ def test_it_lives_in_a_session_of_its_own_and_logs(tmp_path: Path) -> None:
 def test_a_torn_record_counts_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "it.json").write_text(content)
     assert supervise.load(tmp_path, "it") is None
+
+
+def test_it_carries_the_mark_of_its_run_and_no_proxy_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mark").write_text("abc")
+    log = tmp_path / "it.log"
+    process = supervise.start(tmp_path / "run", "it", ["env"], log=log)
+    assert supervise.gone(process, 5.0)
+    lines = log.read_text().splitlines()
+    assert f"{supervise.MARK}=abc" in lines
+    assert not [line for line in lines if line.startswith("HTTPS_PROXY")]
