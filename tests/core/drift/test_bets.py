@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.core.drift import SignalSpec, declared_reference
+from tidegate.core.drift import Reference, SignalSpec, declared_reference
 from tidegate.core.drift.bets import (
     CLIP,
     MEAN_LAMBDAS,
@@ -127,6 +127,18 @@ def test_a_floor_and_half_a_tick_bound_the_scale() -> None:
     assert declared_reference("price", scale=1e-3, tick=0.5).scale == 0.25
     with pytest.raises(ValueError, match=r"signal price: .* found volume"):
         Scaled.of(spec, declared_reference("volume", scale=1.0))
+
+
+def test_an_uncertain_center_widens_the_null_on_both_ends() -> None:
+    def scaled(error: float) -> Scaled:
+        reference = Reference("price", 0.0, 2.0, 0.5, 0.0, CAPS, 100, center_error=error)
+        return Scaled.of(SignalSpec("price", 0.4, 2.0), reference)
+
+    assert (scaled(0.0).margin, scaled(0.0).limit) == (0.1, 0.5)
+    assert scaled(0.3).margin == 0.1  # within the tolerance
+    assert scaled(0.8).margin == 0.2
+    assert scaled(0.8).limit == pytest.approx(0.3)
+    assert scaled(9.0).limit == 0.0
 
 
 def test_smallest_shift_grows_with_the_demand_until_nothing_is_fast_enough() -> None:

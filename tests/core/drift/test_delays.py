@@ -53,7 +53,7 @@ def delays(noise: Callable, shift: float, reference: Reference | None) -> list[i
     return sorted(found)
 
 
-# Medians and slowest of 60 runs; p50/p99 of 2,000 runs are 68/95, 16/26 and 9/13.
+# Median and slowest of 60 runs; p50/p99 of 2,000 runs are 66/92, 14/25 and 8/13.
 @pytest.mark.parametrize(
     ("shift", "median", "slowest"),
     [(0.005, 80, 130), (0.01, 20, 45), (0.02, 11, 22), (-0.01, 20, 45)],

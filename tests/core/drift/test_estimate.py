@@ -86,3 +86,22 @@ def test_memory_grows_with_the_logarithm_of_the_stream() -> None:
     assert sum(bucket[2] for bucket in window.buckets) == sum(
         (index % 7 - 3.0) ** 2 for index in range(200_000)
     )
+
+
+def test_a_window_chosen_late_pays_for_the_choice() -> None:
+    """The same 80 events after 100,000 others allow less certainty than at the start."""
+
+    def width(healthy: int) -> float:
+        window = ShiftWindow()
+        for index in range(healthy + 80):
+            w = 0.1 * (-1.0) ** index + (3.0 if index >= healthy else 0.0)
+            window.count += 1
+            window.total += w
+            window.square += w * w
+            if window.count == LEAF:
+                window.close_leaf()
+        mean, low, _, events = window.estimate(0.05, drifting=True)
+        assert (round(mean, 6), events) == (3.0, 80)
+        return mean - low
+
+    assert width(100_000) > 1.3 * width(0)

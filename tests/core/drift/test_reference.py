@@ -72,6 +72,7 @@ def test_spikes_do_not_move_the_center_or_the_scale(noise: Callable) -> None:
 def test_the_center_of_skewed_values_is_where_the_clipped_mean_is_zero(noise: Callable) -> None:
     reference = learn(list(islice(noise(6).skewed(), 5_000)))
     fresh = list(islice(noise(60).skewed(), 40_000))
+    assert reference.center_error < 0.1 * reference.scale
     bound = 1.25 * reference.scale
     clipped = [min(max(x - reference.center, -bound), bound) for x in fresh]
     assert abs(sum(clipped) / 40_000) <= reference.center_error

@@ -117,6 +117,6 @@ def broken_at(name: str, value: Any) -> dict[str, Any]:
 def test_any_json_raises_nothing_but_value_error(payload: Any) -> None:
     with pytest.raises(ValueError):
         DriftDetector.from_dict(payload)
-    for name in ("families", "reference", "window", "components", "volatility"):
+    for name in ("families", "reference", "window", "components"):
         with pytest.raises(ValueError):
             DriftDetector.from_dict(broken_at(name, payload))

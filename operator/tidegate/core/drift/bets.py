@@ -2,9 +2,10 @@
 
 Notation. x is a residual of one family, y = (x - center) - φ (previous x - center) its whitened
 form, s the scale, φ frozen. A constant shift d of x is a shift d (1 - φ) of y, so tolerance τ and
-limit become τ' = τ (1 - φ) / s and so on in units of s. e is the reference's ``center_error``.
+limit become τ (1 - φ) / s and so on in units of s. e is the reference's ``center_error``, and
+m = max(τ, e) (1 - φ) / s the margin.
 
-**Null hypothesis.** At every event, given the whole past, y/s = h + δ', where |δ'| <= τ' + e' is
+**Null hypothesis.** At every event, given the whole past, y/s = h + δ, where |δ| <= m is
 fixed by the past and the healthy innovation h satisfies
 
     (A1)  E[clip(h, ±c)] = 0         with c = 1.25: the Huber location of h is zero;
@@ -13,10 +14,15 @@ fixed by the past and the healthy innovation h satisfies
 
 where σ >= 1 is the present roughness, known before the event (`volatility`).
 
-**Mean bets.** v = clip(y/s - (τ' + e'), ±c) and L = 1 + λ v / c, λ in (0, 1), so L >= 1 - λ > 0.
-Clipping is non-decreasing, hence v = clip(h + δ' - τ' - e') <= clip(h) for every h, and
+Shifts are counted from the reference's center. Learned from N events, it misses the true one by up
+to e; a strategy that goes on exactly as it was learned therefore has |δ| <= e (1 - φ) / s, inside
+the null even where the tolerance is smaller than the reference can resolve. The price is that a
+true shift between τ - e and τ is not promised to stay silent.
+
+**Mean bets.** v = clip(y/s - m, ±c) and L = 1 + λ v / c, λ in (0, 1), so L >= 1 - λ > 0.
+Clipping is non-decreasing, hence v = clip(h + δ - m) <= clip(h) for every h, and
 E[v | past] <= E[clip(h)] = 0, so E[L | past] <= 1. The mirrored bet takes -y. Note what is *not*
-needed: symmetry, a variance, independence, or a constant δ' within the tolerance.
+needed: symmetry, a variance, independence, or a constant δ within the tolerance.
 
 What clipping does to asymmetry: the clipped mean of a skewed h is not its mean. (A1) therefore
 speaks of the Huber location, and ``center`` of a learned reference *is* the Huber location of the
@@ -25,7 +31,7 @@ skewed and the mean was declared, (A1) is off by the distance from mean to Huber
 tolerance has to cover that distance. Likewise a change of *shape* that moves the Huber location
 beyond the tolerance while the mean stays is drift by this definition, and is reported as drift.
 
-**Tail bets.** B = 1 when y/s > k σ + τ' + e', else 0; L = 1 + λ (B / p_k - 1). As |δ'| <= τ' + e',
+**Tail bets.** B = 1 when y/s > k σ + m, else 0; L = 1 + λ (B / p_k - 1). As |δ| <= m,
 B <= 1{h > k σ}, so E[B | past] <= p_k and E[L | past] <= 1 - λ + λ p_k / p_k = 1; mirrored for -y.
 The weak point is "given the past" in (A2): under volatility clustering the conditional tail exceeds
 the marginal one. Three things meet it. σ follows a burst within some five events. The sides bet
@@ -83,7 +89,8 @@ class Scaled:
     """One family's numbers in units of its scale, as the bets need them.
 
     ``margin`` and ``limit`` apply to y/s: they carry the factor (1 - φ). ``margin`` includes the
-    reference's center_error; from ``limit`` it is taken off, so that both nulls only grow.
+    reference's center_error where that exceeds the tolerance; from ``limit`` it is taken off: both
+    nulls only grow.
     ``unit`` converts a shift of y/s back to the unit of x.
     """
 
@@ -113,7 +120,7 @@ class Scaled:
             center=reference.center,
             inverse_scale=1.0 / scale,
             phi=reference.phi,
-            margin=(spec.tolerance + reference.center_error) * drive,
+            margin=max(spec.tolerance, reference.center_error) * drive,
             limit=max(spec.limit - reference.center_error, 0.0) * drive,
             unit=1.0 / drive,
             offset=reference.offset * drive,

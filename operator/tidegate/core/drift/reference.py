@@ -34,8 +34,9 @@ class Reference:
     - ``tail_caps``: upper confidence bounds of P(y > 2s), P(y > 4s), P(y > 8s) of the whitened y,
       valid for either side, y and -y. Bounds of P(|y| > ..) are valid too, and cost speed.
     - ``events``: how many healthy events it rests on, 0 when declared.
-    - ``center_error``: half-width of the confidence interval of ``center``; the detector adds it to
-      the tolerance, so that an unlucky reference does not become a false alarm a day later.
+    - ``center_error``: half-width of the confidence interval of ``center``; the
+      detector never takes a smaller shift for drift, so that an unlucky reference does not become a
+      false alarm a day later.
     - ``offset``: mean of the residual about ``center`` (clipped at 8 s), non-zero for skewed
       families; only the reported estimate subtracts it, and its interval adds
       ``offset_error`` on either side.
