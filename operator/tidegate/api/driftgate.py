@@ -213,6 +213,7 @@ class OverrideStatus(Model):
 
     digest: str
     accepted: bool
+    reason: str = ""
     message: str = ""
     resume_state: GateState | None = None
 
