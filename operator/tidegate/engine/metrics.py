@@ -13,41 +13,65 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        of = {"registry": self.registry}
-        self.leader = Gauge("tidegate_leader", "1 on the replica that writes.", **of)
-        self.loop_lag = Gauge("tidegate_loop_lag_seconds", "Delay of the event loop.", **of)
-        self.queue_keys = Gauge("tidegate_workqueue_depth", "Keys waiting or in work.", **of)
+        of = self.registry
+        self.leader = Gauge("tidegate_leader", "1 on the replica that writes.", registry=of)
+        self.loop_lag = Gauge("tidegate_loop_lag_seconds", "Delay of the event loop.", registry=of)
+        self.queue_keys = Gauge("tidegate_workqueue_depth", "Keys waiting or in work.", registry=of)
         self.reconciles = Counter(
-            "tidegate_reconciles_total", "Reconciliations.", ("kind", "result"), **of
+            "tidegate_reconciles_total", "Reconciliations.", ("kind", "result"), registry=of
         )
         self.drift_score = Gauge(
-            "drift_score", "0 healthy to 1 trips; the worst strategy.", (*_GATE, "family"), **of
+            "drift_score",
+            "0 healthy to 1 trips; the worst strategy.",
+            (*_GATE, "family"),
+            registry=of,
         )
-        self.gate_state = Gauge("gate_state", "1 for the gate's state.", (*_GATE, "state"), **of)
+        self.gate_state = Gauge(
+            "gate_state", "1 for the gate's state.", (*_GATE, "state"), registry=of
+        )
         self.gate_allocation = Gauge(
-            "gate_allocation_percent", "Live allocation allowed.", _GATE, **of
+            "gate_allocation_percent", "Live allocation allowed.", _GATE, registry=of
         )
         self.gate_response = Histogram(
-            "gate_response_seconds", "Evidence seen to halt written.", _GATE, buckets=_FAST, **of
+            "gate_response_seconds",
+            "Evidence seen to halt written.",
+            _GATE,
+            buckets=_FAST,
+            registry=of,
         )
         self.gate_recovery = Histogram(
-            "gate_recovery_seconds", "Suspended to Open again.", _GATE, buckets=_SLOW, **of
+            "gate_recovery_seconds", "Suspended to Open again.", _GATE, buckets=_SLOW, registry=of
         )
         self.gate_transitions = Counter(
-            "gate_transitions_total", "Transitions.", (*_GATE, "from", "to", "reason"), **of
+            "gate_transitions_total", "Transitions.", (*_GATE, "from", "to", "reason"), registry=of
         )
-        self.gate_override = Gauge("gate_override_active", "1 while overridden.", _GATE, **of)
+        self.gate_override = Gauge(
+            "gate_override_active", "1 while overridden.", _GATE, registry=of
+        )
         self.gate_evidence_age = Gauge(
-            "gate_evidence_age_seconds", "Oldest evidence of a running strategy.", _GATE, **of
+            "gate_evidence_age_seconds",
+            "Oldest evidence of a running strategy.",
+            _GATE,
+            registry=of,
         )
-        self.gate_audit = Counter("gate_audit_records_total", "Audit records written.", _GATE, **of)
-        self.running = Gauge("optimizer_running", "Strategies running.", ("namespace",), **of)
-        self.waiting = Gauge("optimizer_queue_depth", "Strategies queued.", ("namespace",), **of)
+        self.gate_audit = Counter(
+            "gate_audit_records_total", "Audit records written.", _GATE, registry=of
+        )
+        self.running = Gauge(
+            "optimizer_running", "Strategies running.", ("namespace",), registry=of
+        )
+        self.waiting = Gauge(
+            "optimizer_queue_depth", "Strategies queued.", ("namespace",), registry=of
+        )
         self.wait = Histogram(
-            "optimizer_wait_seconds", "Queued to admitted.", ("namespace",), buckets=_SLOW, **of
+            "optimizer_wait_seconds",
+            "Queued to admitted.",
+            ("namespace",),
+            buckets=_SLOW,
+            registry=of,
         )
         self.completed = Counter(
-            "optimizer_completed_total", "Strategies ended.", ("namespace", "result"), **of
+            "optimizer_completed_total", "Strategies ended.", ("namespace", "result"), registry=of
         )
 
     def forget_gate(self, namespace: str, gate: str) -> None:

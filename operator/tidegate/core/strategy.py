@@ -1,0 +1,308 @@
+"""A strategy's phase, conditions and permit, and what to do with its pod. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal
+
+from tidegate.api.meta import ANNOTATION_TEMPLATE_HASH, set_condition
+from tidegate.api.quantity import parse_duration
+from tidegate.api.strategy import (
+    PermitStatus,
+    Phase,
+    Queue,
+    StrategySpec,
+    StrategyStatus,
+)
+from tidegate.api.wire import Evidence
+from tidegate.core.admission import Action
+
+# Reasons for which a pod failed through no doing of its own: it is admitted anew.
+_LOST = ("Evicted", "NodeLost", "Preempting", "Shutdown", "NodeShutdown", "Terminated")
+# A guard's word older than this is no word.
+EVIDENCE_LIFE = 5.0
+
+
+class PodState(Enum):
+    PENDING = "Pending"
+    RUNNING = "Running"
+    READY = "Ready"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    LOST = "Lost"
+    TERMINATING = "Terminating"
+
+
+@dataclass(frozen=True)
+class PodView:
+    """A pod as far as a strategy's status depends on it."""
+
+    name: str
+    state: PodState
+    template_hash: str
+    reason: str = ""
+    message: str = ""
+
+
+class PodAction(Enum):
+    KEEP = "Keep"
+    CREATE = "Create"
+    DELETE = "Delete"
+
+
+def classify_pod(pod: Mapping[str, Any]) -> PodView:
+    """Total: any pod the apiserver can hold has a view."""
+    meta, status = pod["metadata"], pod.get("status") or {}
+    state, reason, message = _state(meta, status)
+    hashed = (meta.get("annotations") or {}).get(ANNOTATION_TEMPLATE_HASH, "")
+    return PodView(meta["name"], state, hashed, reason, message[:500])
+
+
+def _state(meta: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[PodState, str, str]:
+    phase, reason = status.get("phase"), str(status.get("reason") or "")
+    message = str(status.get("message") or "")
+    if phase == "Succeeded":
+        return PodState.SUCCEEDED, reason, message
+    if phase == "Failed":
+        lost = reason in _LOST
+        why, text = (reason, message) if reason else _terminated(status)
+        return (PodState.LOST if lost else PodState.FAILED), why or "PodFailed", text
+    if meta.get("deletionTimestamp"):
+        return PodState.TERMINATING, "Terminating", "the pod is being deleted"
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    if (conditions.get("Ready") or {}).get("status") == "True":
+        return PodState.READY, "", ""
+    waiting = _waiting(status)
+    if phase == "Running":
+        return PodState.RUNNING, *(waiting or ("ContainersNotReady", "a container is not ready"))
+    scheduled = conditions.get("PodScheduled") or {}
+    if scheduled.get("status") == "False":
+        return PodState.PENDING, "Unschedulable", str(scheduled.get("message") or "")
+    return PodState.PENDING, *(waiting or ("PodPending", "the pod is starting"))
+
+
+def _containers(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def _waiting(status: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The first container that waits for more than its turn, by the kubelet's own reason."""
+    for container in _containers(status):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason")
+        if reason and reason not in ("PodInitializing", "ContainerCreating"):
+            return reason, f"{container['name']}: {waiting.get('message') or reason}"
+    return None
+
+
+def _terminated(status: Mapping[str, Any]) -> tuple[str, str]:
+    for container in _containers(status):
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            reason = str(ended.get("reason") or "Error")
+            return reason, f"{container['name']} exited with {ended['exitCode']}"
+    return "", ""
+
+
+def pod_action(
+    spec: StrategySpec, status: StrategyStatus, pod: PodView | None, *, wanted_hash: str
+) -> PodAction:
+    """CREATE means: admission may; whether it does is the plan's decision."""
+    if spec.suspend:
+        deletable = pod is not None and pod.state is not PodState.TERMINATING
+        return PodAction.DELETE if deletable else PodAction.KEEP
+    if pod is None:
+        return PodAction.CREATE
+    if pod.state is PodState.TERMINATING:
+        return PodAction.KEEP
+    if pod.state is PodState.LOST or (pod.template_hash != wanted_hash):
+        return PodAction.DELETE
+    return PodAction.KEEP
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was seen of one strategy. `refused`: why its pod can't be made, in the API's words."""
+
+    action: Action | None = None
+    pod: PodView | None = None
+    evidence: Evidence | None = None
+    evidence_age: float | None = None
+    gates: tuple[str, ...] = ()
+    refused: str = ""
+
+
+def next_status(
+    spec: StrategySpec, status: StrategyStatus, facts: Facts, *, generation: int, now: datetime
+) -> StrategyStatus:
+    """The status that the facts ask for. Idempotent; holds no number that moves by itself."""
+    fresh = _fresh(facts)
+    phase = _phase(spec, status, facts, fresh, now)
+    new = status.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": phase,
+            "pod": facts.pod.name if facts.pod else None,
+            "queue": _queue(phase, facts),
+            "permit": _permit(spec, facts, fresh),
+            "started_at": _started(status, facts, now),
+        }
+    )
+    conditions = status.conditions
+    for kind, value, reason, message in _conditions(spec, phase, facts, fresh, new):
+        conditions = set_condition(
+            conditions, type=kind, status=value, reason=reason, message=message,
+            generation=generation, now=now,
+        )  # fmt: skip
+    return new.model_copy(update={"conditions": conditions})
+
+
+def _fresh(facts: Facts) -> Evidence | None:
+    age = facts.evidence_age
+    return facts.evidence if age is not None and age <= EVIDENCE_LIFE else None
+
+
+def _runs(pod: PodView | None) -> bool:
+    return pod is not None and pod.state in (PodState.RUNNING, PodState.READY)
+
+
+def _started(status: StrategyStatus, facts: Facts, now: datetime) -> datetime | None:
+    if not _runs(facts.pod):
+        return None
+    return status.started_at or now
+
+
+def _phase(
+    spec: StrategySpec,
+    status: StrategyStatus,
+    facts: Facts,
+    fresh: Evidence | None,
+    now: datetime,
+) -> Phase:
+    pod = facts.pod
+    if spec.suspend:
+        return "Suspended"
+    if pod is None or pod.state in (PodState.LOST, PodState.TERMINATING):
+        if facts.refused:
+            return "Failed"
+        admitted = facts.action is not None and facts.action.kind == "Admit"
+        return "Admitted" if admitted and pod is None else "Queued"
+    if pod.state is PodState.SUCCEEDED:
+        return "Finished"
+    if pod.state is PodState.FAILED:
+        return "Failed"
+    if pod.state is PodState.PENDING:
+        return "Admitted"
+    if pod.state is PodState.RUNNING and status.phase in (None, "Queued", "Admitted"):
+        return "Admitted"
+    return "Stalled" if _stalled(spec, status, fresh, now) else "Running"
+
+
+def _stalled(
+    spec: StrategySpec, status: StrategyStatus, fresh: Evidence | None, now: datetime
+) -> bool:
+    deadline = parse_duration(spec.limits.progress_deadline)
+    if fresh is not None and fresh.step_age is not None:
+        return fresh.step_age > deadline
+    started = status.started_at
+    return started is not None and (now - started).total_seconds() > deadline
+
+
+def _queue(phase: Phase, facts: Facts) -> Queue | None:
+    if phase != "Queued" or facts.action is None or facts.action.position < 1:
+        return None
+    return Queue(position=facts.action.position, waiting_for=facts.action.waiting_for)
+
+
+def _permit(spec: StrategySpec, facts: Facts, fresh: Evidence | None) -> PermitStatus | None:
+    if not _runs(facts.pod):
+        return None
+    if fresh is None:
+        return PermitStatus(
+            state="Halted", allocation_percent=0, gates=facts.gates, reason="Unknown"
+        )
+    said = fresh.permit
+    return PermitStatus(
+        state=said.state,
+        allocation_percent=said.allocation_percent,
+        gates=facts.gates,
+        reason=said.reason,
+    )
+
+
+_Row = tuple[str, bool | None, str, str]
+
+
+def _conditions(
+    spec: StrategySpec, phase: Phase, facts: Facts, fresh: Evidence | None, new: StrategyStatus
+) -> list[_Row]:
+    pod = facts.pod
+    return [
+        _reserved(spec, facts),
+        _admitted(spec, phase, facts),
+        _ready(pod),
+        _trading(spec, phase, new),
+        _progressing(phase, spec, fresh),
+    ]
+
+
+def _reserved(spec: StrategySpec, facts: Facts) -> _Row:
+    kind = "QuotaReserved"
+    pod = facts.pod
+    if pod is not None and pod.state not in (PodState.LOST, PodState.SUCCEEDED, PodState.FAILED):
+        return kind, True, "PodCharged", "the pod is counted by the namespace's quotas"
+    if spec.suspend:
+        return kind, False, "Suspended", "spec.suspend is true"
+    if pod is not None and pod.state is not PodState.LOST:
+        return kind, False, "PodEnded", "the pod has ended"
+    words: dict[Literal["Admit", "Wait", "Exceeds", "Lacks"], str] = {
+        "Admit": "Reserved", "Wait": "WaitingForQuota", "Exceeds": "ExceedsQuota",
+        "Lacks": "QuotaRequires",
+    }  # fmt: skip
+    if facts.action is None:
+        return kind, None, "Pending", "not planned yet"
+    fits = facts.action.kind == "Admit"
+    return kind, fits, words[facts.action.kind], facts.action.message
+
+
+def _admitted(spec: StrategySpec, phase: Phase, facts: Facts) -> _Row:
+    if facts.refused and facts.pod is None:
+        return "Admitted", False, "TemplateRefused", facts.refused
+    if spec.suspend:
+        return "Admitted", False, "Suspended", "spec.suspend is true"
+    if phase == "Queued":
+        return "Admitted", False, "Queued", "waits for room in the namespace's quotas"
+    return "Admitted", True, "PodCreated", "the pod was created"
+
+
+def _ready(pod: PodView | None) -> _Row:
+    if pod is None:
+        return "PodReady", False, "NoPod", "there is no pod"
+    if pod.state is PodState.READY:
+        return "PodReady", True, "Ready", f"pod {pod.name} is ready"
+    return "PodReady", False, pod.reason or pod.state.value, pod.message
+
+
+def _trading(spec: StrategySpec, phase: Phase, new: StrategyStatus) -> _Row:
+    kind = "Trading"
+    permit = new.permit
+    if permit is None:
+        return kind, False, "NotRunning", f"the strategy is {phase}"
+    if spec.mode == "Paper":
+        return kind, False, "PaperMode", "spec.mode is Paper: no live order is sent"
+    if permit.state == "Halted":
+        return kind, False, permit.reason or "Halted", "its permit is Halted"
+    return kind, True, permit.state, f"live orders at {permit.allocation_percent} %"
+
+
+def _progressing(phase: Phase, spec: StrategySpec, fresh: Evidence | None) -> _Row:
+    kind = "Progressing"
+    if phase == "Stalled":
+        deadline = spec.limits.progress_deadline
+        return kind, False, "Stalled", f"no step for more than {deadline} (limits.progressDeadline)"
+    if phase != "Running":
+        return kind, None, "NotRunning", f"the strategy is {phase}"
+    if fresh is None or fresh.step_age is None:
+        return kind, None, "NoEvidence", "no step has been reported yet"
+    return kind, True, "Stepping", "steps are reported within limits.progressDeadline"
