@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.core.drift import Reference, ReferenceLearner, declared_reference
-from tidegate.core.drift.robust import clopper_pearson_upper, mad_scale, median
+from tidegate.core.drift.robust import (
+    clopper_pearson_upper,
+    long_run_deviation,
+    mad_scale,
+    median,
+)
 
 
 def learn(values: list[float], *, tick: float = 0.0, floor: float = 1e-4) -> Reference:
@@ -194,3 +199,20 @@ def test_a_missing_field_is_named() -> None:
     del payload["scale"]
     with pytest.raises(ValueError, match="scale expected, found nothing"):
         Reference.from_dict(payload)
+
+
+def test_the_center_of_dependent_values_is_less_certain(noise: Callable) -> None:
+    rng = noise(7).rng
+    scattered = [rng.gauss(0.0, 1.0) for _ in range(3_200)]
+    steps = [value for value in scattered[:100] for _ in range(32)]
+    assert long_run_deviation(scattered) == pytest.approx(1.0, rel=0.3)
+    assert long_run_deviation(steps) > 4.0
+
+
+def test_a_wandering_center_widens_the_margin_until_it_is_no_drift(noise: Callable) -> None:
+    """Two healthy regimes half a scale apart: the reference may not call either one drift."""
+    rng = noise(8).rng
+    reference = learn(
+        [rng.gauss(0.0, 1.0) + (0.5 if i // 500 % 2 else -0.5) for i in range(5_000)], floor=1e-3
+    )
+    assert reference.center_error > 0.3 * reference.scale

@@ -17,7 +17,8 @@ NORMAL = 2.2
 """Average difference, in scales, up to which residuals count as calm. Gaussian noise has 1.13,
 Student t4 and t3 1.34 and 1.44: in calm markets the levels stay where they are, and delays with
 them. Chosen together with the decay by simulation: over six GARCH(1,1) runs of 80,000 events the
-evidence peaked at 5e5, against 1e20 and more without a factor, at equal delays of detection."""
+evidence peaked at 5e5, against 1e20 and more without a factor, at equal delays of detection.
+Harsher clustering is not covered: GARCH(.10, .88) with t5 shocks came to 4e11 in 700,000 events."""
 
 _DECAY = 1.0 / 5.0  # a burst is followed within some five events, before bets on it compound
 _CUT = 8.0  # one bad print raises the average by 1.6 twice, and for some five events
