@@ -34,12 +34,15 @@ class Api:
 
     base: str
 
-    def text(self, path: str, *, body: Any = None, timeout: float = 10) -> str:
-        """GET, or POST with a JSON `body`. Raises ClusterError with the server's words."""
+    def text(self, path: str, *, body: Any = None, patch: bool = False, timeout: float = 10) -> str:
+        """GET, or POST or PATCH a JSON `body`. Raises ClusterError with the server's words."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data=data)
+        request = urllib.request.Request(
+            self.base + path, data=data, method="PATCH" if patch else None
+        )
         if data is not None:
-            request.add_header("Content-Type", "application/json")
+            kind = "merge-patch+json" if patch else "json"
+            request.add_header("Content-Type", f"application/{kind}")
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
                 return str(response.read().decode())
@@ -51,6 +54,9 @@ class Api:
 
     def json(self, path: str, *, body: Any = None) -> Any:
         return json.loads(self.text(path, body=body))
+
+    def patch(self, path: str, body: Any) -> None:
+        self.text(path, body=body, patch=True)
 
     def get(self, kind: str, namespace: str, name: str) -> Any:
         return self.json(PATHS[kind].format(ns=namespace) + "/" + name)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from . import components, native, supervise
+from .commands import run
 from .config import Config
 from .errors import ClusterError
 from .kubectl import wait
@@ -60,6 +61,23 @@ def send(config: Config, name: str, number: int) -> None:
         raise ClusterError(
             f"{name} does not run", expected="a process to signal", do=f"fault {name}-start"
         )
+
+
+def kill_container(config: Config, namespace: str, pod: str, container: str) -> None:
+    """SIGKILL to a container's first process, as the kernel does when memory runs out."""
+    status = native.client(config).json("get", "pod", pod, "-n", namespace)["status"]
+    listed = [
+        *status.get("containerStatuses", ()),
+        *status.get("initContainerStatuses", ()),
+    ]
+    found = next((c.get("containerID") for c in listed if c["name"] == container), None)
+    if not found:
+        raise ClusterError(
+            f"{namespace}/{pod}: no running container {container}",
+            expected=f"one of {', '.join(c['name'] for c in listed)}",
+        )
+    control = ["ctr", "-a", str(config.containerd_socket), "-n", "k8s.io"]
+    run([*control, "task", "kill", "-s", "SIGKILL", found.removeprefix("containerd://")])
 
 
 def wait_ready(config: Config, timeout: float = READY_TIMEOUT) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster import faults
+from cluster import faults, netns
+from cluster.commands import run
 from desk import Desk, wait_for
 from install import NAMESPACE, Installed
 
@@ -31,11 +32,6 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: e2e-deny-gate-status}
 spec: {policyName: e2e-deny-gate-status, validationActions: [Deny]}
 """
-
-
-def kill_container(installed: Installed, namespace: str, pod: str, container: str) -> None:
-    """SIGKILL to a container's first process, as the kernel or a node failure would."""
-    faults.kill_container(installed.config, namespace, pod, container)
 
 
 @pytest.fixture
@@ -61,7 +57,7 @@ def test_guard_killed_halts_its_strategy_and_suspends_the_gate(
     desk: Desk, native: Installed
 ) -> None:
     victim = next(iter(desk.phases()))
-    kill_container(native, desk.namespace, victim, "tidegate-guard")
+    faults.kill_container(native.config, desk.namespace, victim, "tidegate-guard")
     desk.wait_state("Suspended", timeout=30)
     desk.wait_state("Open", timeout=90)
     reasons = [r["reason"] for r in verify_chain(desk)]
@@ -74,7 +70,7 @@ def test_leader_killed_is_replaced_and_nothing_is_written_twice(
     old = native.leader()
     before = len(desk.chain())
     began = time.monotonic()
-    kill_container(native, NAMESPACE, old, "operator")
+    faults.kill_container(native.config, NAMESPACE, old, "operator")
     wait_for(
         "another replica leads",
         lambda: native.leader() not in ("", old),
@@ -104,7 +100,7 @@ def test_leader_killed_between_record_and_status_is_finished_by_its_successor(
     wait_for("the record is written", lambda: len(desk.chain()) == sequence + 1, timeout=20)
     assert desk.gate_status()["sequence"] == sequence
     old = native.leader()
-    kill_container(native, NAMESPACE, old, "operator")
+    faults.kill_container(native.config, NAMESPACE, old, "operator")
     no_gate_status()
     stopped = desk.wait_state("Stopped", timeout=60)
     assert stopped["sequence"] == sequence + 1
@@ -170,9 +166,6 @@ def test_apiserver_stopped_stops_orders_and_its_return_opens_nothing_by_accident
 
 def _permit(native: Installed, address: str) -> dict[str, str]:
     """A guard's permit, read inside the cluster's network: the apiserver is away."""
-    from cluster import netns
-    from cluster.commands import run
-
     url = f"http://{address}:9464/v1/evidence?once=1"
     code = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=3).read().decode())"
     argv = netns.enter(netns.holder(native.config).pid, ["python3", "-c", code])
