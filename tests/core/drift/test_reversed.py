@@ -110,7 +110,7 @@ def test_an_uncertain_center_makes_recovery_slower() -> None:
 
 
 def test_rough_noise_at_the_limit_does_not_pass_for_recovery(noise: Callable) -> None:
-    """Noise 2.5 times the reference's breaks the caps; the levels follow it (at 4 times, 9 % pass)."""
+    """Noise 2.5 times the reference's breaks the caps; levels follow it (at 4 times 9 % pass)."""
     rng = noise(9).rng
     passed = sum(
         smallest_p(
