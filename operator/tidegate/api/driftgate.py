@@ -64,7 +64,7 @@ class Detection(Model):
             )
         ),
     )
-    reference_events: int = Field(default=5000, ge=50, le=1_000_000)
+    reference_events: int = Field(default=5000, ge=100, le=1_000_000)
     mode: Literal["Enforce", "Observe"] = "Enforce"
 
 
