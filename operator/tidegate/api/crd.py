@@ -83,7 +83,11 @@ def _crd(
     properties: dict[str, Any] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
-        "metadata": {"type": "object"},
+        # Bounded, so that the apiserver can bound what the rules about the name cost.
+        "metadata": {
+            "type": "object",
+            "properties": {"name": {"type": "string", "maxLength": 253}},
+        },
         "spec": spec,
     }
     if status is not None:
@@ -178,7 +182,10 @@ def crds() -> dict[str, dict[str, Any]]:
             _column("Message", ".spec.message", priority=1),
         ],
         root_rules=[{
-            "rule": "self.metadata.name == self.spec.gate + '-' + string(self.spec.sequence)",
+            # Without string(): its result has no bound, and the rule would cost too much.
+            "rule": "self.metadata.name.startsWith(self.spec.gate + '-') && "
+            "!self.metadata.name.startsWith(self.spec.gate + '-0') && "
+            "int(self.metadata.name.substring(size(self.spec.gate) + 1)) == self.spec.sequence",
             "message": "metadata.name must be <spec.gate>-<spec.sequence>",
         }],
     )  # fmt: skip

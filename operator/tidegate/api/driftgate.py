@@ -195,17 +195,20 @@ class DriftGateSpec(Model):
     )
 
 
+Figure = Annotated[str, Field(max_length=32)]
+
+
 class SignalStatus(Model):
     """The worst strategy of one family."""
 
     family: Family
-    score: str
-    estimate_bps: str | None = None
-    low_bps: str | None = None
-    high_bps: str | None = None
-    minimum_detectable_bps: str | None = None
+    score: Figure
+    estimate_bps: Figure | None = None
+    low_bps: Figure | None = None
+    high_bps: Figure | None = None
+    minimum_detectable_bps: Figure | None = None
     events: int = 0
-    strategy: str = ""
+    strategy: str = Field(default="", max_length=253)
 
 
 class OverrideStatus(Model):

@@ -23,7 +23,7 @@ class Times(Model):
 
 class GateTransitionSpec(Model):
     gate: str = Field(min_length=1, max_length=230)
-    gate_uid: str = Field(alias="gateUID", default="")
+    gate_uid: str = Field(alias="gateUID", default="", max_length=64)
     sequence: int = Field(ge=1)
     from_state: RecordedState = Field(alias="from")
     to_state: RecordedState = Field(alias="to")
@@ -32,9 +32,11 @@ class GateTransitionSpec(Model):
     reason: str = Field(max_length=128)
     message: str = Field(default="", max_length=4096)
     actor: str = Field(max_length=253, description="A person, or operator.")
-    drift_score: str = "0.00"
-    signals: tuple[SignalStatus, ...] = ()
-    strategy: str = Field(default="", description="The strategy whose evidence decided, if one.")
+    drift_score: str = Field(default="0.00", max_length=32)
+    signals: tuple[SignalStatus, ...] = Field(default=(), max_length=4)
+    strategy: str = Field(
+        default="", max_length=253, description="The strategy whose evidence decided, if one."
+    )
     times: Times
     previous_hash: str = Field(default="", max_length=64)
     hash: str = Field(min_length=64, max_length=64)
