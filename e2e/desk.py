@@ -139,10 +139,8 @@ class Desk:
     def live_orders(self) -> float:
         """Orders that the venue has received so far: the truth about who trades."""
         path = f"/api/v1/namespaces/{self.namespace}/services/venue:8080/proxy/metrics"
-        for line in self.api.text(path).splitlines():
-            if line.startswith("venue_orders_total"):
-                return float(line.rsplit(" ", 1)[1])
-        return 0.0
+        lines = self.api.text(path).splitlines()
+        return sum(float(x.rsplit(" ", 1)[1]) for x in lines if x.startswith("venue_orders_total"))
 
     # Waiting
 

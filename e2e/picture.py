@@ -26,7 +26,7 @@ def draw(run: Run, path: Path) -> None:
         color="#1f4e79",
     )  # fmt: skip
     delta.set_ylabel("live - paper\nprice (bps)")
-    score.plot(at, [s.score for s in run.samples], color="#7a1f1f")
+    score.plot(*_scores(run), color="#7a1f1f")
     score.axhline(1, color="#7a1f1f", linewidth=0.8, linestyle=":")
     score.set_ylabel("drift score")
     score.set_ylim(-0.05, 1.1)
@@ -43,6 +43,14 @@ def draw(run: Run, path: Path) -> None:
     delta.set_title("Drift injected (solid), halted, drift removed (dashed), re-opened", loc="left")
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def _scores(run: Run) -> tuple[list[float], list[float]]:
+    """Times and scores: the samples, and what each audit record says of its own moment."""
+    points = [(s.at, s.score) for s in run.samples]
+    points += [(seconds(r["times"]["decided"]), float(r["driftScore"])) for r in run.chain]
+    points.sort()
+    return [at - run.injected_at for at, _ in points], [score for _, score in points]
 
 
 def _shade(run: Run, axes: list[plt.Axes]) -> None:

@@ -111,7 +111,7 @@ class Recorder:
                 prices += [
                     s["estimateBps"]
                     for s in gate["signals"]
-                    if s["family"] == "price" and s.get("estimateBps") is not None
+                    if s["family"] == "price" and s.get("estimateBps") is not None and s["events"]
                 ]
         self.samples.append(
             Sample(

@@ -33,7 +33,9 @@ def test_learned_reference_opens_after_learning_at_the_first_step(
     make_desk: Callable[..., Desk],
 ) -> None:
     desk = make_desk()
-    desk.open(strategies=2, gate=gate(reference={"learned": {}}, detection={"referenceEvents": 100}))
+    desk.open(
+        strategies=2, gate=gate(reference={"learned": {}}, detection={"referenceEvents": 100})
+    )
     desk.wait_state("Open", timeout=180)
     chain = verify_chain(desk)
     assert [r["allocationPercent"] for r in chain] == [0, 10, 100]
