@@ -133,7 +133,7 @@ def test_a_trade_id_twice_is_a_problem_and_counts_once() -> None:
     assert isinstance(problem, Problem)
     assert problem.reason == "DuplicateTrade"
     outcomes = run(pairing, leg("k", "paper"))
-    assert [o for o in outcomes if isinstance(o, Pair)][0].live.filled == 1.0
+    assert next(o for o in outcomes if isinstance(o, Pair)).live.filled == 1.0
 
 
 def test_live_without_end_is_unmatched_after_the_deadline() -> None:

@@ -53,6 +53,8 @@ class GateWatch:
             for s in spec.signals
             if not paper or s.family in WITHOUT_LIVE
         }
+        # No live orders, so none that could differ: recovery needs no proof of these families.
+        self._vacuous = [s.family for s in spec.signals if s.family not in self._specs]
         self._applied = False
         self._live = True
         self._detector: DriftDetector | None = None
@@ -138,6 +140,10 @@ class GateWatch:
         """Take a spec whose signals, reference and detection are the same."""
         self.spec = spec
 
+    def inherit(self, old: "GateWatch") -> None:
+        """Take over the trip of the watch that this one replaces: an edit is no recovery."""
+        self._tripped_at = old._tripped_at
+
     def apply(self, status: DriftGateStatus) -> None:
         """Follow the gate's state; only a new sequence changes anything but the allocation."""
         # Before the first status nothing says that live orders are stopped.
@@ -146,13 +152,13 @@ class GateWatch:
         )
         if self._applied and status.sequence == self.sequence:
             return
-        first, self._applied = not self._applied, True
+        self._applied = True
         self.sequence = status.sequence
         at_first_step = (
             status.state == "Recovering"
             and status.allocation_percent <= self.spec.recovery.steps[0]
         )
-        if (status.state == "Suspended" or at_first_step) and not first:
+        if status.state == "Suspended" or at_first_step:
             self._reset()
         self._testing = status.state in ("Suspended", "Recovering")
         self._restart_tests()
@@ -247,8 +253,9 @@ class GateWatch:
         )
 
     def _signals(self) -> tuple[SignalEvidence, ...]:
+        vacuous = tuple(SignalEvidence(family, recovery_p=0.0) for family in self._vacuous)
         if self._detector is None:
-            return tuple(
+            return vacuous + tuple(
                 SignalEvidence(
                     family,
                     events=self._learners[family].count
@@ -257,7 +264,7 @@ class GateWatch:
                 )
                 for family in self._specs
             )
-        out = []
+        out = list(vacuous)
         for state in self._detector.signals():
             test = self._reversed.get(state.family)
             out.append(
