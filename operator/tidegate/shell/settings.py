@@ -47,9 +47,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"TIDEGATE_GUARD_RESOURCES: expected JSON, was {raw!r}") from error
     if not isinstance(resources, dict):
         raise SettingsError(f"TIDEGATE_GUARD_RESOURCES: expected a JSON object, was {raw!r}")
-    port = env.get("TIDEGATE_PORT", "8080")
+    port = env.get("TIDEGATE_HTTP_PORT", "8080")
     if not port.isdigit():
-        raise SettingsError(f"TIDEGATE_PORT: expected a port number, was {port!r}")
+        raise SettingsError(f"TIDEGATE_HTTP_PORT: expected a port number, was {port!r}")
     return Settings(
         namespace=env.get("TIDEGATE_NAMESPACE", "tidegate-system"),
         identity=f"{env.get('TIDEGATE_POD_NAME', 'operator')}_{uuid.uuid4().hex[:8]}",
