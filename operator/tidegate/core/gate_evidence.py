@@ -101,7 +101,7 @@ class Standing:
     def unproven(self, families: tuple[Family, ...]) -> list[Family]:
         """The families that lack proof of being below their limit; unknown is unproven."""
         proofs = {s.family: s.recovery_p for s in self.evidence.signals} if self.evidence else {}
-        return [f for f in families if not (self.current and proofs.get(f, 1.0) < PROVEN)]
+        return [f for f in families if not (self.current and 0 <= proofs.get(f, 1.0) < PROVEN)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,8 @@ def bps(value: float | None) -> str | None:
     """Basis points with one decimal; None for what is unknown."""
     if value is None or not math.isfinite(value):
         return None
-    text = f"{value:.1f}"
+    # Never longer than the API allows: a venue's price of 1e-300 makes for absurd ratios.
+    text = f"{value:.1f}" if abs(value) < 1e12 else f"{value:.1e}"
     return "0.0" if text == "-0.0" else text
 
 

@@ -259,7 +259,7 @@ def judge(s: Situation) -> Move | None:
 
 def _tripped_at(standing: Standing) -> datetime | None:
     at = standing.evidence.tripped_at if standing.evidence else None
-    if at is None or not math.isfinite(at):
+    if at is None or not math.isfinite(at) or at < 0:
         return None
     try:
         return datetime.fromtimestamp(at, UTC)
