@@ -83,6 +83,17 @@ def test_extended_override_still_goes_back_to_open() -> None:
     assert gate.status.state == "Open"
 
 
+def test_extending_an_override_open_does_not_make_a_suspended_gate_an_open_one() -> None:
+    gate = Machine().suspended()
+    gate.edit(override=override("Open", hours=1))
+    gate.healthy(1)
+    gate.edit(override=override("Open", hours=2))
+    gate.healthy(1)
+    gate.edit(override=None)
+    gate.healthy()
+    assert gate.status.state == "Suspended"
+
+
 def test_override_open_after_a_suspended_one_does_not_go_back_to_open() -> None:
     gate = Machine().opened()
     gate.edit(override=override("Suspended"))

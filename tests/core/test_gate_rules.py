@@ -276,6 +276,7 @@ def test_recoveries_are_counted_by_utc_day() -> None:
     gate = Machine(spec(recovery=Recovery(max_per_day=1))).recovering()
     gate.pass_time(12 * 3600)
     gate.healthy(tripped=True)
+    assert gate.status.recoveries_today == 0
     gate.healthy(6)
     assert (gate.status.state, gate.status.recoveries_today) == ("Recovering", 1)
     assert gate.status.recovery_day == "2026-03-15"

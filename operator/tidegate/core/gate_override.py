@@ -64,8 +64,8 @@ def held(status: DriftGateStatus) -> OverrideStatus | None:
 def resume_state(status: DriftGateStatus) -> GateState | None:
     """The state to remember when an override begins now.
 
-    One override after another keeps the state from before the first, lest an extended Open could
-    not go back to Open. After a Suspended one that is Suspended: no second override may undo it.
+    An override Open after another keeps the state from before the first: extending it must not make
+    a suspended gate pass for an open one. After one that is Suspended, that is the state.
     """
     following = held(status)
     return following.resume_state if following and status.state == "Open" else status.state
