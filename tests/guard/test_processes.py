@@ -29,6 +29,8 @@ def test_ten_healthy_seconds_trip_nothing_then_slippage_halts(desk: Desk) -> Non
     assert desk.venue_orders() - orders > 50
     assert worst < 0.7
 
+    check_metrics(desk)
+
     before = desk.evidence()["pairs"]
     desk.control(slippageBps=100)
     desk.until(lambda: desk.evidence()["permit"]["state"] == "Halted", 5, "permit Halted")
@@ -98,8 +100,7 @@ def test_orders_stop_soon_after_the_guard_is_killed_and_resume_with_a_new_one(de
     desk.until(lambda: desk.venue_orders() > count + 5, 10, "orders under the new guard")
 
 
-def test_metrics_are_served(desk: Desk) -> None:
-    start(desk)
+def check_metrics(desk: Desk) -> None:
     text = desk.get(desk.guard_port, "/metrics")
     own = 'namespace="ns",strategy="s1"'
     for family in ("price", "volume", "latency", "market"):
