@@ -61,7 +61,7 @@ def test_guard_killed_halts_its_strategy_and_suspends_the_gate(
     desk.wait_state("Suspended", timeout=30)
     desk.wait_state("Open", timeout=90)
     reasons = [r["reason"] for r in verify_chain(desk)]
-    assert any(r.startswith("Evidence") for r in reasons)
+    assert any(r.startswith("Evidence") for r in reasons), reasons
 
 
 def test_leader_killed_is_replaced_and_nothing_is_written_twice(

@@ -1,6 +1,6 @@
 """What every custom resource shares: the base model, conditions and annotated field types."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
@@ -42,7 +42,8 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 def format_time(value: datetime) -> str:
     """RFC 3339 with microseconds, in UTC: the form of every timestamp we write."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = value.astimezone(UTC) if value.tzinfo is not None else value
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Timestamp = Annotated[

@@ -5,7 +5,7 @@ a quota of 0.3, so everything here is `Decimal` or integer milliseconds.
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal, InvalidOperation
 
 _SUFFIX = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
@@ -18,12 +18,15 @@ _QUANTITY = re.compile(
     r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(n|u|m|k|Ki|Mi|Gi|Ti|Pi|Ei|M|G|T|P|E)?)$"
 )
 _DURATION_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+# Beyond these the apiserver caps, and rounds away from zero.
+_MOST = Decimal(2**63 - 1)
+_NANO = Decimal("1e-9")
 DURATION_PATTERN = r"^([0-9]+(ms|s|m|h))+$"
 DECIMAL_PATTERN = r"^[0-9]+(\.[0-9]+)?$"
 
 
 def parse_quantity(text: str | int | float) -> Decimal:
-    """A Kubernetes quantity ("2", "100m", "1.5Gi", "1e3") in base units.
+    """A Kubernetes quantity ("2", "100m", "1.5Gi", "1e3") in base units, within ±2^63-1 and a nano.
 
     Raises ValueError naming what was found.
     """
@@ -32,9 +35,20 @@ def parse_quantity(text: str | int | float) -> Decimal:
         raise ValueError(f"expected a Kubernetes quantity such as 500m or 2Gi, was {text!r}")
     number, exponent, suffix = match.groups()
     try:
-        return Decimal(number + (exponent or "")) * _SUFFIX[suffix or ""]
+        plain = Decimal(number + (exponent or ""))
     except InvalidOperation as error:
         raise ValueError(f"expected a Kubernetes quantity, was {text!r}") from error
+    if not plain:
+        return Decimal(0)
+    # Judged by magnitude first: arithmetic on 1e9999999 would overflow.
+    if plain.adjusted() > 30:
+        return _MOST.copy_sign(plain)
+    if plain.adjusted() < -30:
+        return _NANO.copy_sign(plain)
+    value = plain * _SUFFIX[suffix or ""]
+    if abs(value) > _MOST:
+        return _MOST.copy_sign(value)
+    return value if value == value.quantize(_NANO) else value.quantize(_NANO, ROUND_UP)
 
 
 def format_quantity(value: Decimal, resource: str = "") -> str:

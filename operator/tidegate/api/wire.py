@@ -183,7 +183,7 @@ def decode_evidence(line: bytes) -> Evidence:
     """One line of a guard's stream. Raises ValueError for anything else."""
     try:
         return _evidence.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 

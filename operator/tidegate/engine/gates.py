@@ -26,12 +26,13 @@ _QUIET = {"drift_score", "signals"}
 MOST_TRANSITIONS = 8
 
 
-def _adopt(status: DriftGateStatus, record: GateTransitionSpec) -> DriftGateStatus:
-    """What `record` says, for a status that does not know it yet.
+def _adopt(uid: str, status: DriftGateStatus, record: GateTransitionSpec) -> DriftGateStatus:
+    """What `record` says, for a status of the gate `uid` that does not know it yet.
 
-    After Deleted there is no state: a gate of that name begins anew and continues the chain.
+    A record of another gate of that name, or Deleted, ends a life: this gate begins anew, halted,
+    and continues the chain.
     """
-    if record.to_state == "Deleted":
+    if record.to_state == "Deleted" or record.gate_uid != uid:
         return DriftGateStatus(sequence=record.sequence, record_hash=record.hash)
     return audit.adopt(status, record)
 
@@ -58,7 +59,8 @@ class GateReconciler:
         try:
             spec = selection.gate_spec(obj)
         except ValidationError as error:
-            return await self._refuse(obj, selection.first_error(error))
+            await self._refuse(obj, selection.first_error(error))
+            return None
         return await self._advance(key, obj, spec)
 
     def deleted(self, obj: Object, release: bool) -> Key:
@@ -112,7 +114,7 @@ class GateReconciler:
         if not look and self._checked.get(meta["uid"]) == ctx.term:
             return status
         if status.state is None and status.sequence == 0:
-            status = await self._resume_chain(meta["namespace"], meta["name"], status)
+            status = await self._resume_chain(meta, status)
         while True:
             name = f"{meta['name']}-{status.sequence + 1}"
             try:
@@ -120,21 +122,21 @@ class GateReconciler:
             except NotFound:
                 break
             log.info("gate %s/%s adopts its record %s", meta["namespace"], meta["name"], name)
-            status = _adopt(status, GateTransitionSpec.model_validate(found["spec"]))
+            record = GateTransitionSpec.model_validate(found["spec"])
+            status = _adopt(meta["uid"], status, record)
         self._checked[meta["uid"]] = ctx.term
         return status
 
-    async def _resume_chain(
-        self, namespace: str, name: str, status: DriftGateStatus
-    ) -> DriftGateStatus:
+    async def _resume_chain(self, meta: Object, status: DriftGateStatus) -> DriftGateStatus:
         """A gate made anew under an old name continues the old gate's chain."""
+        namespace, name, uid = meta["namespace"], meta["name"], meta["uid"]
         listed = await self.context.api.list(
             GATETRANSITIONS, namespace=namespace, label_selector=f"{LABEL_GATE}={name}"
         )
         last = max(listed.items, key=lambda o: int(o["spec"]["sequence"]), default=None)
         if last is None:
             return status
-        return _adopt(status, GateTransitionSpec.model_validate(last["spec"]))
+        return _adopt(uid, status, GateTransitionSpec.model_validate(last["spec"]))
 
     def _observe(self, obj: Object, spec: DriftGateSpec) -> gate.Observation:
         ctx = self.context
