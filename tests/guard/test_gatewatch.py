@@ -149,6 +149,15 @@ def test_a_reference_beyond_the_limit_is_refused_and_learned_again() -> None:
     assert fit(watch)
 
 
+def test_nothing_is_learned_while_processes_start() -> None:
+    watch = GateWatch("g", learned().spec, warm_up=3 * SECOND)
+    healthy(watch, 100)
+    assert watch.to_fit() == []
+    for _ in range(100):
+        watch.feed(Residual("price", 0.0, True), 3 * SECOND, 0.0)
+    assert fit(watch)
+
+
 def test_an_edit_keeps_the_trip() -> None:
     old = opened()
     drift(old)

@@ -116,7 +116,9 @@ class Pod:
 async def running(run_dir: Path, api: FakeKubeApi, *, paper: bool = False) -> AsyncIterator[Pod]:
     ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    config = GuardConfig("s1", "ns", "op", run_dir, paper=paper, host="127.0.0.1", port=0)
+    config = GuardConfig(
+        "s1", "ns", "op", run_dir, paper=paper, host="127.0.0.1", port=0, warm_up=0.0
+    )
     guard = asyncio.create_task(run_guard(config, api, stop=stop, on_ready=ready.set_result))
     await asyncio.wait((guard, ready), return_when=asyncio.FIRST_COMPLETED, timeout=5)
     if guard.done():

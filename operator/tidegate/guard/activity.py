@@ -27,7 +27,7 @@ class Activity:
         if isinstance(report, Step):
             self.last_step = now
             if report.latency >= 0:
-                ms = min(report.latency / 1e6, 1e9)
+                ms = min(report.latency, 10**15) / 1e6  # an int may be too large for a float
                 self.buckets[bisect_left(BUCKETS_MS, ms)] += 1
                 self.sum_ms += ms
                 self._recent.append(ms)

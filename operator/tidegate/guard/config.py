@@ -20,6 +20,8 @@ class GuardConfig:
     paper: bool = False
     pod_uid: str = ""
     pod_ip: str = ""
+    # Seconds of evidence not learned from: they measure how processes start, not the venue.
+    warm_up: float = 3.0
     host: str = "0.0.0.0"  # noqa: S104 - the operator and Prometheus reach it by the pod's address
     port: int = GUARD_PORT  # 0 takes a free one
 

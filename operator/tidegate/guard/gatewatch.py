@@ -31,7 +31,8 @@ REFUSED_FOR = 2_000_000_000
 class GateWatch:
     """`paper`: the strategy has no live orders at all, so only latency and market are watched.
 
-    `saved` are references learned before. Raises ValueError when the spec can't be watched.
+    `saved` are references learned before; nothing is learned within `warm_up` ns of the first
+    residual. Raises ValueError when the spec can't be watched.
     Times are CLOCK_MONOTONIC ns, `wall` is seconds.
     """
 
@@ -42,10 +43,13 @@ class GateWatch:
         *,
         paper: bool = False,
         saved: Mapping[str, Reference] | None = None,
+        warm_up: int = 0,
     ) -> None:
         self.name = name
         self.spec = spec
         self.sequence = 0
+        self._warm_up = warm_up
+        self._learn_from: int | None = None
         self._specs: dict[str, SignalSpec] = {
             s.family: SignalSpec(
                 s.family, to_unit(s.family, s.tolerance_bps), to_unit(s.family, s.limit_bps)
@@ -132,9 +136,12 @@ class GateWatch:
         """Drift found, and not yet answered by the gate's Suspended or the ramp's first step."""
         return self._tripped_at is not None
 
-    @property
-    def enforcing(self) -> bool:
-        return self.spec.detection.mode == "Enforce"
+    def warned(self, now: int) -> bool:
+        """Drift suspected, or found while suspended within the gate's clearFor."""
+        detector = self._detector
+        return (
+            self.tripped or now < self._warned_until or (detector is not None and detector.warned)
+        )
 
     def update_spec(self, spec: DriftGateSpec) -> None:
         """Take a spec whose signals, reference and detection are the same."""
@@ -175,8 +182,10 @@ class GateWatch:
             return
         detector = self._detector
         if detector is None:
+            if self._learn_from is None:
+                self._learn_from = now + self._warm_up
             learner = self._learners.get(family)
-            if learner is not None:
+            if learner is not None and now >= self._learn_from:
                 learner.add(residual.x)
             return
         detector.update(family, residual.x)
@@ -242,9 +251,7 @@ class GateWatch:
             sequence=self.sequence,
             calibrated=self.calibrated,
             score=detector.score() if detector is not None else 0.0,
-            warned=self.tripped
-            or (detector is not None and detector.warned)
-            or now < self._warned_until,
+            warned=self.warned(now),
             tripped=self.tripped,
             reference_events=min(counts, default=0),
             faults=faults,

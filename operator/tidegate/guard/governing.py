@@ -50,10 +50,12 @@ class Governing:
         *,
         paper: bool,
         saved: Callable[[str, str], Mapping[str, Reference]],
+        warm_up: int = 0,
     ) -> None:
         self._strategy = strategy
         self._paper = paper
         self._saved = saved
+        self._warm_up = warm_up
         self._gates: dict[str, Gate] = {}
         self._labels: Mapping[str, str] | None = None
         self._orphaned: dict[str, OrphanedBy] = {}
@@ -155,7 +157,7 @@ class Governing:
             try:
                 gate.watch = GateWatch(
                     gate.name, gate.spec, paper=self._paper,
-                    saved=self._saved(gate.name, gate.digest),
+                    saved=self._saved(gate.name, gate.digest), warm_up=self._warm_up,
                 )  # fmt: skip
             except (ValueError, ArithmeticError) as error:
                 gate.error = str(error)

@@ -41,15 +41,19 @@ class Health:
     def feed(self, feed: Feed, now: int) -> None:
         self._last[feed] = now
 
-    def problem(self, problem: Problem, now: int) -> None:
-        """A fault's message is that of its first occurrence: it must not change while it lasts."""
+    def problem(self, problem: Problem, now: int) -> bool:
+        """Note a problem; True if it is not one that lasts already.
+
+        A fault's message is that of its first occurrence: it must not change while it lasts.
+        """
         episode = self._invalid.get(problem.reason)
         if episode is None or now - episode.last > INVALID_FOR:
             if len(self._invalid) >= MOST_REASONS:
                 self._invalid.pop(next(iter(self._invalid)))
             self._invalid[problem.reason] = _Episode(now, problem.message)
-        else:
-            episode.last = now
+            return True
+        episode.last = now
+        return False
 
     def faults(self, now: int, *, stale_after: int, families: frozenset[str]) -> tuple[Fault, ...]:
         """What is wrong at `now` for a gate of these families, in a fixed order."""

@@ -14,7 +14,7 @@ from tidegate.api.wire import Ack, Book, Done, Fill, Order, Side
 
 DEADLINE = 5_000_000_000
 CAPACITY = 4096
-TRADES = 65_536
+TRADES = 16_384
 KEY_LENGTH = 256
 _SLACK = 1e-9  # of floats that were added in another order
 
@@ -248,6 +248,8 @@ def _check(report: Order | Ack | Fill | Done) -> Problem | None:
         return _problem("BadKey", key, f"expected 1 to {KEY_LENGTH} characters, found {len(key)}")
     match report:
         case Order():
+            if len(report.symbol) > KEY_LENGTH:
+                return _problem("BadKey", key, f"symbol of {len(report.symbol)} characters")
             numbers = {"quantity": report.quantity, "arrival": report.arrival}
         case Fill():
             if not 0 < len(report.trade) <= KEY_LENGTH:

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 # The largest datagram a sender with a default SO_SNDBUF can make.
 LARGEST = 256 * 1024
@@ -31,19 +34,23 @@ class ReportSocket:
         except OSError:
             self._socket.close()
             raise
+        # One buffer for all: recv allocates what it is asked for before it knows the length.
+        self._buffer = bytearray(LARGEST)
+        self._view = memoryview(self._buffer)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._drain)
 
     def _drain(self) -> None:
-        # One buffer for all: recv allocates what it is asked for before it knows the length.
         for _ in range(AT_ONCE):
             try:
-                datagram = self._socket.recv(LARGEST, socket.MSG_TRUNC)
+                length = self._socket.recv_into(self._buffer)
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:
+            except OSError as error:
+                log.warning("%s: %s", self._path, error)
                 return
-            self._receive(datagram)
+            # What was too long for the buffer is cut, and then no JSON.
+            self._receive(bytes(self._view[:length]))
 
     def close(self) -> None:
         self._loop.remove_reader(self._socket)

@@ -73,7 +73,7 @@ class Sidecar:
         self._since = wall()
         self._shown: object = None
         self._faults: dict[str, tuple[Fault, ...]] = {}
-        self._problems: set[str] = set()
+        self._urgent = False  # a fault began that the permit does not know yet
         self._listed_once: set[str] = set()
         self._listed: set[tuple[str, str]] = set()
         self.refreshed = now
@@ -82,7 +82,9 @@ class Sidecar:
         self.heartbeat = HeartbeatSeen()
         self.activity = Activity()
         self.faults_total: dict[tuple[str, str], int] = {}
-        self.governing = Governing(config.strategy, paper=config.paper, saved=store.get)
+        self.governing = Governing(
+            config.strategy, paper=config.paper, saved=store.get, warm_up=int(config.warm_up * NS)
+        )
 
     # What the strategy says.
 
@@ -94,15 +96,15 @@ class Sidecar:
         except ValueError as error:
             self.activity.undecodable += 1
             self._problem(Problem("Undecodable", f"report: {str(error)[:200]}"), now)
-            self.refresh()
+            if self._urgent:
+                self.refresh()
             return
         self.health.heard(now)
         tripped = self._tripped()
-        trouble = len(self._problems)
         for report in reports:
             self.activity.take(report, now)
             self._take(report, now)
-        if self._tripped() != tripped or len(self._problems) != trouble:
+        if self._urgent or self._tripped() != tripped:
             self.refresh()
 
     def _take(self, report: Report, now: int) -> None:
@@ -147,8 +149,8 @@ class Sidecar:
                 watch.feed(item, now, wall)
 
     def _problem(self, problem: Problem, now: int) -> None:
-        self._problems.add(problem.reason)
-        self.health.problem(problem, now)
+        if self.health.problem(problem, now):
+            self._urgent = True
 
     # What the API says.
 
@@ -186,7 +188,7 @@ class Sidecar:
         now = self._clock()
         for problem in self.pairing.expire(now):
             self._problem(problem, now)
-        self._problems.clear()
+        self._urgent = False
         gates = self.governing.gates
         self._faults = {gate.name: self._faults_of(gate, now) for gate in gates}
         beat = self.heartbeat.at
@@ -233,7 +235,10 @@ class Sidecar:
         shown = (
             v.state, v.allocation, v.reason, v.gates, self._faults,
             tuple(
-                (g.name, g.watch.sequence, g.watch.tripped, g.watch.calibrated)
+                (
+                    g.name, g.watch.sequence, g.watch.tripped, g.watch.calibrated,
+                    g.watch.warned(self.refreshed),
+                )
                 for g in self.governing.gates
                 if g.watch is not None
             ),
