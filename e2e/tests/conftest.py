@@ -75,6 +75,20 @@ def make_desk(
             desk.close()
 
 
+@pytest.fixture(scope="module")
+def shared_desk(installed: Installed, api: Api) -> Iterator[Desk]:
+    """One open desk for tests that only read."""
+    desk = Desk(installed.kubectl, api, f"e2e-shared-{next(_count)}", installed.image)
+    try:
+        desk.open(strategies=2, gate=DECLARED_GATE)
+        desk.wait_phase("Running", count=2)
+        desk.wait_state("Open")
+        yield desk
+        verify_chain(desk)
+    finally:
+        desk.close()
+
+
 def verify_chain(desk: Desk, gate_name: str | None = None) -> list[dict[str, Any]]:
     """Fail unless the gate's audit chain is complete and untampered; returns it."""
     chain = desk.chain(gate_name)
