@@ -43,14 +43,23 @@ DEFAULT_SIGNALS = (
 class LabelSelectorRequirement(Model):
     key: str = Field(max_length=317)
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = Field(default=(), max_length=64)
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                "In and NotIn need values, Exists and DoesNotExist take none",
+            )
+        )
+    )
 
 
 class LabelSelector(Model):
     """metav1.LabelSelector; an empty one selects every Strategy of the namespace."""
 
     match_labels: dict[str, str] = Field(default_factory=dict)
-    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+    match_expressions: tuple[LabelSelectorRequirement, ...] = Field(default=(), max_length=64)
 
 
 class Detection(Model):
