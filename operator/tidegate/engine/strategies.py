@@ -98,7 +98,7 @@ class StrategyReconciler:
                 continue
             pod = selection.pod_of(ctx.cache, obj)
             view = classify_pod(pod) if pod is not None else None
-            wanted = template_hash(spec, ctx.pod)
+            wanted = template_hash(spec)
             status = selection.strategy_status(obj)
             if pod_action(spec, status, view, wanted_hash=wanted) is PodAction.CREATE:
                 found[meta["name"]] = (obj, spec)
@@ -213,7 +213,7 @@ class StrategyReconciler:
             return None
         pod = selection.pod_of(ctx.cache, obj)
         view = classify_pod(pod) if pod is not None else None
-        wanted = template_hash(spec, ctx.pod)
+        wanted = template_hash(spec)
         if (
             pod is not None
             and pod_action(spec, status, view, wanted_hash=wanted) is PodAction.DELETE
