@@ -1,8 +1,8 @@
 """Who is admitted next: pure planning over one namespace's quotas.
 
-Higher priority first, then age, then name. Whoever waits keeps what it waits for: while a strategy
-is short of a resource of a quota, nobody behind it is admitted that would take of that resource, so
-backfill never delays it.
+Higher priority first, then age, then name. Backfill never delays whoever is ahead: one that waits
+keeps all of each resource that it is short of, and its own amount of every other one. Those behind
+share what is left, so that it goes in at the very moment when what it is short of is freed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,12 @@ from typing import Any, Literal
 
 from tidegate.api.quantity import format_quantity, parse_quantity
 from tidegate.api.strategy import WaitingFor
-
-BEST_EFFORT_RESOURCES = ("cpu", "memory")
+from tidegate.core.demand import MUST_BE_STATED
 
 
 @dataclass(frozen=True)
 class Quota:
-    """One ResourceQuota that applies, in base units."""
+    """One ResourceQuota, in base units. What `used` doesn't name was not counted yet."""
 
     name: str
     hard: Mapping[str, Decimal]
@@ -28,13 +27,17 @@ class Quota:
 
 @dataclass(frozen=True)
 class Pending:
-    """A strategy without a pod. `quotas` names those that count its pod."""
+    """A strategy without a pod. `quotas` names those that count its pod.
+
+    `unstated` (core.demand) says which containers leave out what a quota may insist on.
+    """
 
     name: str
     priority: int
     created: datetime
     demand: Mapping[str, Decimal]
     quotas: frozenset[str]
+    unstated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,10 @@ class Action:
 @dataclass
 class _Room:
     free: dict[tuple[str, str], Decimal] = field(default_factory=dict)
-    # Resources that somebody ahead waits for: they are not to be taken by those behind.
+    # Resources that somebody ahead is short of: they are not to be taken by those behind.
     kept: set[tuple[str, str]] = field(default_factory=set)
+    # Resources of a new quota that its controller has not counted: the apiserver refuses all pods.
+    uncounted: set[tuple[str, str]] = field(default_factory=set)
 
 
 def plan(snapshot: Snapshot) -> tuple[Action, ...]:
@@ -68,8 +73,11 @@ def plan(snapshot: Snapshot) -> tuple[Action, ...]:
     room = _Room()
     for quota in snapshot.quotas:
         for resource, hard in quota.hard.items():
-            used = quota.used.get(resource, Decimal(0))
-            room.free[quota.name, resource] = hard - used
+            if resource in quota.used:
+                room.free[quota.name, resource] = hard - quota.used[resource]
+            else:
+                room.free[quota.name, resource] = Decimal(0)
+                room.uncounted.add((quota.name, resource))
     order = sorted(snapshot.pending, key=lambda p: (-p.priority, p.created, p.name))
     actions: list[Action] = []
     position = 0
@@ -90,12 +98,8 @@ def _hopeless(quotas: Sequence[Quota], pending: Pending) -> Action | None:
             continue
         for resource, hard in quota.hard.items():
             asked = pending.demand.get(resource)
-            if asked is None and _must_be_stated(resource):
-                return Action(
-                    pending.name, "Lacks",
-                    message=f"quota {quota.name} counts {resource}; expected every container of "
-                    f"spec.template to state it, found none that does",
-                )  # fmt: skip
+            if asked is None and resource in MUST_BE_STATED:
+                return Action(pending.name, "Lacks", message=_lacks(quota.name, resource, pending))
             if asked is not None and asked > hard:
                 short = format_quantity(asked - hard, resource)
                 return Action(
@@ -108,9 +112,12 @@ def _hopeless(quotas: Sequence[Quota], pending: Pending) -> Action | None:
     return None
 
 
-def _must_be_stated(resource: str) -> bool:
-    base = resource.removeprefix("requests.").removeprefix("limits.")
-    return base in BEST_EFFORT_RESOURCES
+def _lacks(quota: str, resource: str, pending: Pending) -> str:
+    kind, _, name = resource.rpartition(".")
+    field_name = f"resources.{kind or 'requests'}.{name}"
+    without = pending.unstated.get(resource, ())
+    found = f"not stated by {', '.join(without)}" if without else "found one that does not"
+    return f"quota {quota} counts {resource}: expected {field_name} in every container, {found}"
 
 
 def _place(quotas: Sequence[Quota], pending: Pending, room: _Room, position: int) -> Action:
@@ -123,41 +130,48 @@ def _place(quotas: Sequence[Quota], pending: Pending, room: _Room, position: int
     }
     short = {key: amount - room.free[key] for key, amount in taken.items()
              if amount > room.free[key]}  # fmt: skip
-    behind = {key for key in taken if key in room.kept}
+    behind = taken.keys() & room.kept
+    for key, amount in taken.items():
+        if key not in short:
+            room.free[key] -= amount  # taken, or set aside for when this one goes in
     if not short and not behind:
-        for key, amount in taken.items():
-            room.free[key] -= amount
         return Action(pending.name, "Admit")
     room.kept |= short.keys()
     waiting = tuple(
         WaitingFor(
             resource=resource,
             quota=quota,
-            short=format_quantity(
-                max(short.get((quota, resource), Decimal(0)), Decimal(0)), resource
-            ),
+            short=format_quantity(short.get((quota, resource), Decimal(0)), resource),
         )
         for quota, resource in sorted(short.keys() | behind)
     )
-    words = ", ".join(
-        f"{w.short} {w.resource} of quota {w.quota}" if (w.quota, w.resource) in short
-        else f"{w.resource} of quota {w.quota}, kept for those ahead"
-        for w in waiting
-    )  # fmt: skip
+    words = ", ".join(_words(w, (w.quota, w.resource), short, room) for w in waiting)
     return Action(pending.name, "Wait", position, waiting, f"short of {words}")
 
 
+def _words(
+    w: WaitingFor, key: tuple[str, str], short: Mapping[tuple[str, str], Decimal], room: _Room
+) -> str:
+    if key in room.uncounted:
+        return f"{w.resource} of quota {w.quota}, which is not counted yet"
+    if key in short:
+        return f"{w.short} {w.resource} of quota {w.quota}"
+    return f"{w.resource} of quota {w.quota}, kept for those ahead"
+
+
 def quota(obj: Mapping[str, Any]) -> Quota:
-    """A ResourceQuota object; `status.hard` is what is enforced, `spec.hard` what will be."""
-    status = obj.get("status") or {}
-    hard = {**(status.get("hard") or {}), **((obj.get("spec") or {}).get("hard") or {})}
-    used = status.get("used") or {}
-    return Quota(
-        name=obj["metadata"]["name"],
-        hard={k: parse_quantity(v) for k, v in hard.items()
-              if k in ((obj.get("spec") or {}).get("hard") or {})},
-        used={k: parse_quantity(v) for k, v in used.items()},
-    )  # fmt: skip
+    """A ResourceQuota object. Raises ValueError for an amount that can't be read.
+
+    `status.hard` is enforced now and `spec.hard` soon: the smaller counts, so that a pod is created
+    neither before the one nor in spite of the other.
+    """
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    hard = {name: parse_quantity(amount) for name, amount in (spec.get("hard") or {}).items()}
+    for name, amount in (status.get("hard") or {}).items():
+        if name in hard:
+            hard[name] = min(hard[name], parse_quantity(amount))
+    used = {name: parse_quantity(amount) for name, amount in (status.get("used") or {}).items()}
+    return Quota(name=obj["metadata"]["name"], hard=hard, used=used)
 
 
 def applies(quota_spec: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> bool:
@@ -169,22 +183,16 @@ def applies(quota_spec: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> bool:
 
 def _scope(expression: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
     values = expression.get("values") or ()
-    terminating = pod.get("activeDeadlineSeconds") is not None
-    best_effort = not any(
-        (container.get("resources") or {}).get(kind)
-        for container in [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]
-        for kind in ("requests", "limits")
-    )
     name = pod.get("priorityClassName")
     match expression.get("scopeName"), expression.get("operator"):
         case "Terminating", _:
-            return terminating
+            return pod.get("activeDeadlineSeconds") is not None
         case "NotTerminating", _:
-            return not terminating
+            return pod.get("activeDeadlineSeconds") is None
         case "BestEffort", _:
-            return best_effort
+            return _best_effort(pod)
         case "NotBestEffort", _:
-            return not best_effort
+            return not _best_effort(pod)
         case "PriorityClass", "In":
             return name in values
         case "PriorityClass", "NotIn":
@@ -193,6 +201,35 @@ def _scope(expression: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
             return not name
         case "PriorityClass", _:
             return bool(name)
+        case "CrossNamespacePodAffinity", _:
+            return _other_namespaces(pod)
         case _:
-            # An unknown scope counts: the apiserver has the last word when the pod is created.
-            return True
+            return False
+
+
+def _best_effort(pod: Mapping[str, Any]) -> bool:
+    """QoS class BestEffort: nobody asks for cpu or memory; the pod's own word replaces the sum."""
+    level = pod.get("resources")
+    asking = [level] if level is not None else [
+        container.get("resources") or {}
+        for container in [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]
+    ]  # fmt: skip
+    return not any(
+        parse_quantity((resources.get(kind) or {}).get(name, 0)) > 0
+        for resources in asking
+        for kind in ("requests", "limits")
+        for name in ("cpu", "memory")
+    )
+
+
+def _other_namespaces(pod: Mapping[str, Any]) -> bool:
+    """Whether an affinity term of the pod looks beyond its own namespace."""
+    terms: list[Mapping[str, Any]] = []
+    for kind in ("podAffinity", "podAntiAffinity"):
+        affinity = (pod.get("affinity") or {}).get(kind) or {}
+        terms += affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        terms += (weighted.get("podAffinityTerm") or {} for weighted in preferred)
+    return any(
+        term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms
+    )

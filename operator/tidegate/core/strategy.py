@@ -64,12 +64,12 @@ def _state(meta: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[PodState
     message = str(status.get("message") or "")
     if phase == "Succeeded":
         return PodState.SUCCEEDED, reason, message
+    if meta.get("deletionTimestamp"):
+        return PodState.TERMINATING, "Terminating", "the pod is being deleted"
     if phase == "Failed":
         lost = reason in _LOST
         why, text = (reason, message) if reason else _terminated(status)
         return (PodState.LOST if lost else PodState.FAILED), why or "PodFailed", text
-    if meta.get("deletionTimestamp"):
-        return PodState.TERMINATING, "Terminating", "the pod is being deleted"
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     if (conditions.get("Ready") or {}).get("status") == "True":
         return PodState.READY, "", ""
@@ -83,6 +83,7 @@ def _state(meta: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[PodState
 
 
 def _containers(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """In the order in which they start."""
     return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
@@ -97,7 +98,8 @@ def _waiting(status: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _terminated(status: Mapping[str, Any]) -> tuple[str, str]:
-    for container in _containers(status):
+    # The strategy's own end explains more than that of the sidecars, which are ended after it.
+    for container in reversed(_containers(status)):
         ended = (container.get("state") or {}).get("terminated") or {}
         if ended.get("exitCode"):
             reason = str(ended.get("reason") or "Error")
@@ -106,19 +108,32 @@ def _terminated(status: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def pod_action(
-    spec: StrategySpec, status: StrategyStatus, pod: PodView | None, *, wanted_hash: str
+    spec: StrategySpec,
+    status: StrategyStatus,
+    pod: PodView | None,
+    *,
+    wanted_hash: str,
+    generation: int | None = None,
 ) -> PodAction:
-    """CREATE means: admission may; whether it does is the plan's decision."""
+    """CREATE means: admission may; whether it does is the plan's decision.
+
+    With `generation` (the object's), a strategy that finished is not run again when its pod is
+    collected or its node drained: only a change of its spec starts it anew.
+    """
     if spec.suspend:
         deletable = pod is not None and pod.state is not PodState.TERMINATING
         return PodAction.DELETE if deletable else PodAction.KEEP
     if pod is None:
-        return PodAction.CREATE
+        return PodAction.KEEP if _finished(status, generation) else PodAction.CREATE
     if pod.state is PodState.TERMINATING:
         return PodAction.KEEP
     if pod.state is PodState.LOST or (pod.template_hash != wanted_hash):
         return PodAction.DELETE
     return PodAction.KEEP
+
+
+def _finished(status: StrategyStatus, generation: int | None) -> bool:
+    return status.phase == "Finished" and status.observed_generation == generation
 
 
 @dataclass(frozen=True)
@@ -138,7 +153,7 @@ def next_status(
 ) -> StrategyStatus:
     """The status that the facts ask for. Idempotent; holds no number that moves by itself."""
     fresh = _fresh(facts)
-    phase = _phase(spec, status, facts, fresh, now)
+    phase = _phase(spec, status, facts, generation, now)
     new = status.model_copy(
         update={
             "observed_generation": generation,
@@ -168,21 +183,22 @@ def _runs(pod: PodView | None) -> bool:
 
 
 def _started(status: StrategyStatus, facts: Facts, now: datetime) -> datetime | None:
-    if not _runs(facts.pod):
+    """When the pod was first ready: from then on steps are expected."""
+    if facts.pod is None or not _runs(facts.pod):
         return None
-    return status.started_at or now
+    if status.started_at is None and facts.pod.state is PodState.READY:
+        return now
+    return status.started_at
 
 
 def _phase(
-    spec: StrategySpec,
-    status: StrategyStatus,
-    facts: Facts,
-    fresh: Evidence | None,
-    now: datetime,
+    spec: StrategySpec, status: StrategyStatus, facts: Facts, generation: int, now: datetime
 ) -> Phase:
     pod = facts.pod
     if spec.suspend:
         return "Suspended"
+    if pod is None and _finished(status, generation):
+        return "Finished"
     if pod is None or pod.state in (PodState.LOST, PodState.TERMINATING):
         if facts.refused:
             return "Failed"
@@ -196,17 +212,23 @@ def _phase(
         return "Admitted"
     if pod.state is PodState.RUNNING and status.phase in (None, "Queued", "Admitted"):
         return "Admitted"
-    return "Stalled" if _stalled(spec, status, fresh, now) else "Running"
+    return "Stalled" if _stalled(spec, status, facts, now) else "Running"
 
 
-def _stalled(
-    spec: StrategySpec, status: StrategyStatus, fresh: Evidence | None, now: datetime
-) -> bool:
+def _stalled(spec: StrategySpec, status: StrategyStatus, facts: Facts, now: datetime) -> bool:
     deadline = parse_duration(spec.limits.progress_deadline)
-    if fresh is not None and fresh.step_age is not None:
-        return fresh.step_age > deadline
-    started = status.started_at
-    return started is not None and (now - started).total_seconds() > deadline
+    evidence, age = facts.evidence, facts.evidence_age
+    if evidence is not None and age is not None and evidence.step_age is not None:
+        # While evidence comes, the guard's own reckoning; what has come late is late itself.
+        return evidence.step_age + (age if age > EVIDENCE_LIFE else 0.0) > deadline
+    if status.phase == "Stalled":
+        return True  # until a step is seen
+    # No word of any step: a new leader, a guard started anew, or a strategy that never stepped.
+    # Progressing tells since when that is so, without a clock of its own in the status.
+    known = next((c for c in status.conditions if c.type == "Progressing"), None)
+    silent_since = known.last_transition_time if known and known.status == "Unknown" else now
+    since = max(status.started_at or now, silent_since)
+    return (now - since).total_seconds() > deadline
 
 
 def _queue(phase: Phase, facts: Facts) -> Queue | None:
@@ -239,7 +261,7 @@ def _conditions(
 ) -> list[_Row]:
     pod = facts.pod
     return [
-        _reserved(spec, facts),
+        _reserved(spec, phase, facts),
         _admitted(spec, phase, facts),
         _ready(pod),
         _trading(spec, phase, new),
@@ -247,7 +269,7 @@ def _conditions(
     ]
 
 
-def _reserved(spec: StrategySpec, facts: Facts) -> _Row:
+def _reserved(spec: StrategySpec, phase: Phase, facts: Facts) -> _Row:
     kind = "QuotaReserved"
     pod = facts.pod
     if pod is not None and pod.state not in (PodState.LOST, PodState.SUCCEEDED, PodState.FAILED):
@@ -260,6 +282,8 @@ def _reserved(spec: StrategySpec, facts: Facts) -> _Row:
         "Admit": "Reserved", "Wait": "WaitingForQuota", "Exceeds": "ExceedsQuota",
         "Lacks": "QuotaRequires",
     }  # fmt: skip
+    if pod is None and phase == "Finished":
+        return kind, False, "PodEnded", "the pod has ended and is gone"
     if facts.action is None:
         return kind, None, "Pending", "not planned yet"
     fits = facts.action.kind == "Admit"

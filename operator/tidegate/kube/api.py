@@ -5,9 +5,9 @@ KubeError              anything the API refused or failed to answer
 ├── Conflict           409: AlreadyExists, or a resourceVersion or uid that is not current
 ├── Gone               410: a watch or list that is too old; list anew
 ├── TooManyRequests    429: retry_after says when
-├── Invalid            400, 422: the object is wrong and stays wrong
+├── Invalid            400, 422, any other 4xx: the request is wrong and stays wrong
 ├── Forbidden          401, 403: RBAC, quota or an admission policy
-└── Unavailable        5xx, timeouts, connections that broke
+└── Unavailable        408, 5xx, timeouts, connections that broke, answers that can't be read
 """
 
 from collections.abc import AsyncIterator
@@ -61,16 +61,17 @@ class Unavailable(KubeError):
 
 
 _BY_STATUS: dict[int, type[KubeError]] = {
-    400: Invalid, 401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone,
-    422: Invalid, 429: TooManyRequests,
+    401: Forbidden, 403: Forbidden, 404: NotFound, 408: Unavailable, 409: Conflict, 410: Gone,
+    429: TooManyRequests,
 }  # fmt: skip
 
 
 def error_for(
     status: int, reason: str, message: str, retry_after: float | None = None
 ) -> KubeError:
-    """The error of an HTTP status; unknown ones count as Unavailable, which is retried."""
-    return _BY_STATUS.get(status, Unavailable)(status, reason, message, retry_after=retry_after)
+    """The error of an HTTP status."""
+    other = Invalid if 400 <= status < 500 else Unavailable
+    return _BY_STATUS.get(status, other)(status, reason, message, retry_after=retry_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,10 @@ class KubeApi(Protocol):
         field_selector: str = "",
         limit: int = 500,
     ) -> ListResult:
-        """All objects, in chunks of `limit`; begins anew when the list expires half-way."""
+        """All objects, in chunks of `limit`; begins anew when the list expires half-way.
+
+        Each item says its apiVersion and kind, as objects of a watch do.
+        """
         ...
 
     def watch(
@@ -136,7 +140,11 @@ class KubeApi(Protocol):
         field_selector: str = "",
         timeout_seconds: int = 300,
     ) -> AsyncIterator[WatchEvent]:
-        """Events since `resource_version`, bookmarks included; ends at the server's timeout."""
+        """Events since `resource_version`, bookmarks included; ends at the server's timeout.
+
+        Raises Gone when `resource_version` is too old, Unavailable when the stream breaks or says
+        nothing, not even a bookmark, for longer than the apiserver ever is silent.
+        """
         ...
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object: ...

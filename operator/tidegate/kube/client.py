@@ -1,10 +1,10 @@
 """KubeApi over one aiohttp session."""
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from tidegate.kube.api import (
     Gone,
@@ -21,6 +21,7 @@ REQUEST_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 # The apiserver sends a bookmark about once a minute: silence beyond is a dead connection.
 WATCH_SILENCE = 75.0
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError, ValueError, msgspec.MsgspecError)
 # A list that expires again and again must end in an error, not in a loop.
 MOST_LIST_RESTARTS = 3
 
@@ -61,7 +62,12 @@ class AiohttpKubeApi:
             if token:
                 page["continue"] = token
             answer = await self._request("GET", resource.path(namespace), params=page)
-            items += answer.get("items") or []
+            # Only the list says what its items are; readers of an item want to know.
+            kind = {
+                "apiVersion": answer.get("apiVersion"),
+                "kind": str(answer.get("kind", "")).removesuffix("List"),
+            }
+            items += [{**kind, **item} for item in answer.get("items") or ()]
             meta = answer.get("metadata") or {}
             token = meta.get("continue") or ""
             if not token:
@@ -89,7 +95,9 @@ class AiohttpKubeApi:
         )
         url = self._base + resource.path(namespace)
         try:
-            async with self._session.get(url, params=params, timeout=timeout) as response:
+            async with self._session.get(
+                url, params=params, timeout=timeout, allow_redirects=False
+            ) as response:
                 await _raise_for_status(response)
                 async for line in _lines(response.content):
                     yield _event(line)
@@ -148,17 +156,17 @@ class AiohttpKubeApi:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else msgspec.json.encode(body)
         headers = {} if data is None else {"Content-Type": content_type}
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
         try:
             async with self._session.request(
                 method, self._base + path, params=params, data=data, headers=headers,
-                timeout=timeout,
+                timeout=timeout, allow_redirects=False,  # a token is for this server alone
             ) as response:  # fmt: skip
                 await _raise_for_status(response)
-                answer: Any = json.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                answer: Any = msgspec.json.decode(await response.read())
+        except _BROKEN as error:
             raise _broken(method, path, error) from error
         if not isinstance(answer, dict):
             raise Unavailable(502, "BadAnswer", f"{method} {path}: expected a JSON object")
@@ -177,20 +185,27 @@ def _broken(method: str, what: str, error: BaseException) -> KubeError:
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
-    if response.status < 400:
+    if response.status < 300:
         return
     text = (await response.read()).decode(errors="replace")
     try:
-        status = json.loads(text)
-        reason, message = str(status.get("reason") or ""), str(status.get("message") or text)
-    except (ValueError, AttributeError):
-        reason, message = "", text[:500] or f"HTTP {response.status}"
-    raise error_for(response.status, reason, message, _retry_after(response))
+        status = msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        status = None
+    if not isinstance(status, dict):
+        status = {"message": text[:500] or f"HTTP {response.status}"}
+    asked = response.headers.get("Retry-After", "")
+    raise _refusal(response.status, status, float(asked) if asked.isdecimal() else None)
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+def _refusal(code: int, status: Object, retry_after: float | None = None) -> KubeError:
+    """The error of a metav1.Status, which may say in its body when to come again."""
+    details = status.get("details")
+    seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    if retry_after is None and isinstance(seconds, int) and seconds > 0:
+        retry_after = float(seconds)
+    message = str(status.get("message") or f"HTTP {code}")
+    return error_for(code, str(status.get("reason") or ""), message, retry_after)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -205,11 +220,14 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 def _event(line: bytes) -> WatchEvent:
     try:
-        raw = json.loads(line)
+        raw = msgspec.json.decode(line)
         kind, obj = raw["type"], raw["object"]
-    except (ValueError, KeyError, TypeError) as error:
+        if kind != "ERROR":
+            obj["metadata"]["resourceVersion"]  # what every reader goes on from
+    except (ValueError, LookupError, TypeError, msgspec.MsgspecError) as error:
         raise Unavailable(502, "BadAnswer", f"watch: unreadable event: {error}") from error
     if kind == "ERROR":
-        code = int(obj.get("code") or 500)
-        raise error_for(code, str(obj.get("reason", "")), str(obj.get("message", "watch failed")))
+        status = obj if isinstance(obj, dict) else {}
+        code = status.get("code")
+        raise _refusal(code if isinstance(code, int) and code >= 400 else 500, status)
     return WatchEvent(kind, obj)

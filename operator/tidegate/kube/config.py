@@ -4,6 +4,7 @@ Nothing here keeps a secret longer than it must, and no repr shows one.
 """
 
 import base64
+import binascii
 import contextlib
 import os
 import ssl
@@ -94,9 +95,13 @@ def in_cluster(env: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> KubeCo
     if ":" in host:
         host = f"[{host}]"
     namespace = folder / "namespace"
+    try:
+        tls = _trusting(cafile=str(authority))
+    except OSError as error:
+        raise ConfigError(f"{authority}: expected the cluster's CA: {error}") from error
     return KubeConfig(
         base_url=f"https://{host}:{port}",
-        tls=ssl.create_default_context(cafile=str(authority)),
+        tls=tls,
         token_file=TokenFile(folder / "token"),
         namespace=namespace.read_text().strip() if namespace.is_file() else "default",
     )
@@ -127,21 +132,47 @@ def from_kubeconfig(path: Path) -> KubeConfig:
             f"{path}: user {context.get('user')!r} logs in by a plugin; expected a client "
             "certificate or a token: make a kubeconfig with one of them"
         )
+    for unread in ("proxy-url", "tls-server-name"):
+        if cluster.get(unread):
+            raise ConfigError(
+                f"{path}: cluster {context.get('cluster')!r} sets {unread}, which is not "
+                "supported: make a kubeconfig without it"
+            )
     server = str(cluster.get("server", ""))
+    if not server.startswith(("https://", "http://")):
+        raise ConfigError(
+            f"{path}: cluster {context.get('cluster')!r}: expected server: https://HOST:PORT, "
+            f"was {server!r}"
+        )
+    try:
+        tls = _tls(cluster, user, path.parent) if server.startswith("https") else None
+    except (OSError, binascii.Error, UnicodeDecodeError) as error:
+        # ssl and base64 name what is wrong and never quote the key.
+        raise ConfigError(
+            f"{path}: expected certificates and keys in PEM, by file or in base64: {error}"
+        ) from error
     token_path = user.get("tokenFile")
     return KubeConfig(
         base_url=server,
-        tls=_tls(cluster, user, path.parent) if server.startswith("https") else None,
+        tls=tls,
         token=str(user.get("token") or ""),
         token_file=TokenFile(path.parent / token_path) if token_path else None,
         namespace=str(context.get("namespace") or "default"),
     )
 
 
+def _trusting(*, cafile: str | None = None, cadata: str | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=cafile, cadata=cadata)
+    # Default from Python 3.13 on; many a cluster's own CA lacks the key identifiers it asks for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
 def _tls(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> ssl.SSLContext:
+    """Raises OSError (ssl.SSLError too), binascii.Error, UnicodeDecodeError, ConfigError."""
     inline = cluster.get("certificate-authority-data")
     file = cluster.get("certificate-authority")
-    context = ssl.create_default_context(
+    context = _trusting(
         cafile=str(folder / file) if file and not inline else None,
         cadata=base64.b64decode(inline).decode() if inline else None,
     )
@@ -160,6 +191,9 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> ssl.SSL
             return str(folder / user[key]) if user.get(key) else None
 
         certificate, private = pem("client-certificate"), pem("client-key")
+        if bool(certificate) != bool(private):
+            found, missing = ("certificate", "key") if certificate else ("key", "certificate")
+            raise ConfigError(f"expected a client-{missing} beside the client-{found}, found none")
         if certificate and private:
             context.load_cert_chain(certificate, private)
     return context

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 SAME_FOR = timedelta(minutes=10)
 COUNT_EVERY = timedelta(minutes=1)
 MOST_REMEMBERED = 4096
+# Writes under way at a time, and waiting in all: a thousand things said at once must not stand in
+# the way of the writes that matter.
+PARALLEL = 4
+MOST_WAITING = 1000
 
 
 @dataclass
@@ -35,6 +39,7 @@ class EventRecorder:
     instance: str
     _said: dict[str, _Said] = field(default_factory=dict)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
 
     def record(self, obj: Object, reason: str, message: str, *, warning: bool = False) -> None:
         """Say `message` about `obj`; at most one write a minute for the same words."""
@@ -50,20 +55,36 @@ class EventRecorder:
             said.written = now
             self._start(self._count(meta["namespace"], said, now))
             return
+        self._forget(now)
+        stamp = f"{int(now.timestamp()):x}"
+        # Cut short, a name may end in what a DNS label must not end in.
+        said = _Said(f"{meta['name'][:40].rstrip('-.')}.{key}.{stamp}", now, now, 1)
+        self._said[key] = said
+        self._start(self._create(key, obj, said, reason, message, warning=warning))
+
+    def _forget(self, now: datetime) -> None:
+        if len(self._said) < MOST_REMEMBERED:
+            return
+        for key in [k for k, said in self._said.items() if now - said.first >= SAME_FOR]:
+            del self._said[key]
         if len(self._said) >= MOST_REMEMBERED:
             self._said.clear()
-        stamp = f"{int(now.timestamp()):x}"
-        said = _Said(f"{meta['name'][:40]}.{key}.{stamp}", now, now, 1)
-        self._said[key] = said
-        self._start(self._create(obj, said, reason, message, warning=warning))
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        if len(self._tasks) >= MOST_WAITING:
+            work.close()
+            log.debug("an event was dropped: %d others wait to be written", MOST_WAITING)
+            return
+        task = asyncio.ensure_future(self._in_turn(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _in_turn(self, work: Coroutine[Any, Any, None]) -> None:
+        async with self._gate:
+            await work
+
     async def _create(
-        self, obj: Object, said: _Said, reason: str, message: str, *, warning: bool
+        self, key: str, obj: Object, said: _Said, reason: str, message: str, *, warning: bool
     ) -> None:
         meta = obj["metadata"]
         at = _seconds(said.first)
@@ -91,6 +112,7 @@ class EventRecorder:
         try:
             await self.api.create(EVENTS, body, meta["namespace"])
         except KubeError as error:
+            self._said.pop(key, None)  # said again, it is tried again
             log.warning("event %s about %s not written: %s", reason, meta["name"], error)
 
     async def _count(self, namespace: str, said: _Said, now: datetime) -> None:

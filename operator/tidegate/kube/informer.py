@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate.kube.api import Gone, KubeApi, KubeError, Object, Resource
 
@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FIRST = 0.2
 BACKOFF_LAST = 5.0
+# A Retry-After is honoured up to here: a guard that hears nothing for longer halts for that alone.
+PAUSE_MOST = 30.0
+# A watch that ends sooner, without a word, was not served: an apiserver on its way out does that.
+SERVED = 1.0
 
 
 @dataclass
@@ -35,35 +39,45 @@ class Informer:
     synced: bool = False
     contact: float = 0.0
     failures: int = 0
+    # As of the last object seen, not of the last watch begun: a watch that breaks half-way must
+    # not tell again what was told, or a gate would for a moment seem to be what it no longer is.
+    _version: str = field(default="", init=False)
 
     async def run(self) -> None:
         """Until cancelled."""
-        version = ""
         while True:
             try:
-                if not version:
-                    version = await self._list()
-                version = await self._watch(version)
-                self.failures = 0
-            except Gone:
-                version = ""
+                if not self._version:
+                    await self._list()
+                if await self._watch():
+                    self.failures = 0
+                    continue
+                trouble, wait = "the watch ended at once", 0.0
+            except Gone as error:
+                self._version = ""
+                trouble, wait = str(error), 0.0
+                if not self.failures:
+                    # Old age: list again at once. Only if that doesn't help, slow down.
+                    self.failures = 1
+                    continue
             except KubeError as error:
-                self.failures += 1
                 # What happened while we were cut off is told by the watch, if it is not too old.
-                pause = self._backoff()
-                level = logging.WARNING if self.failures in (1, 10) else logging.DEBUG
-                log.log(
-                    level, "%s: %s (try %d, again in %.1f s)", self.resource.plural, error,
-                    self.failures, pause,
-                )  # fmt: skip
-                await asyncio.sleep(pause)
+                trouble, wait = str(error), error.retry_after or 0.0
+            self.failures += 1
+            pause = max(self._backoff(), min(wait, PAUSE_MOST))
+            level = logging.WARNING if self.failures in (1, 10) else logging.DEBUG
+            log.log(
+                level, "%s: %s (try %d, again in %.1f s)", self.resource.plural, trouble,
+                self.failures, pause,
+            )  # fmt: skip
+            await asyncio.sleep(pause)
 
     def _backoff(self) -> float:
         ceiling = min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(self.failures - 1, 8))
         # Full jitter: a thousand guards must not come back to a new apiserver at once.
         return self.random.uniform(0.05, ceiling)
 
-    async def _list(self) -> str:
+    async def _list(self) -> None:
         listed = await self.api.list(
             self.resource,
             namespace=self.namespace,
@@ -73,20 +87,24 @@ class Informer:
         self.contact = self.clock()
         self.on_replace(listed.items)
         self.synced = True
-        return listed.resource_version
+        self._version = listed.resource_version
 
-    async def _watch(self, version: str) -> str:
+    async def _watch(self) -> bool:
+        """Until the server ends it; whether it was served at all."""
+        began = self.clock()
+        served = False
         async for event in self.api.watch(
             self.resource,
             namespace=self.namespace,
-            resource_version=version,
+            resource_version=self._version,
             label_selector=self.label_selector,
             field_selector=self.field_selector,
             timeout_seconds=self.watch_seconds,
         ):
             self.contact = self.clock()
             self.failures = 0
-            version = str(event.object["metadata"].get("resourceVersion", version))
+            served = True
             if event.type != "BOOKMARK":
                 self.on_change(event.object, event.type != "DELETED")
-        return version
+            self._version = str(event.object["metadata"].get("resourceVersion", self._version))
+        return served or self.clock() - began >= SERVED
