@@ -58,10 +58,11 @@ def test_guard_killed_halts_its_strategy_and_suspends_the_gate(
 ) -> None:
     victim = next(iter(desk.phases()))
     faults.kill_container(native.config, desk.namespace, victim, "tidegate-guard")
-    desk.wait_state("Suspended", timeout=30)
+    suspended = desk.wait_state("Suspended", timeout=30)
+    # Silence, or the new guard's own word: whichever the operator sees first.
+    assert suspended["reason"] in ("EvidenceStale", "GuardRestarted")
+    assert suspended["allocationPercent"] == 0
     desk.wait_state("Open", timeout=90)
-    reasons = [r["reason"] for r in verify_chain(desk)]
-    assert any(r.startswith("Evidence") for r in reasons), reasons
 
 
 def test_leader_killed_is_replaced_and_nothing_is_written_twice(

@@ -355,14 +355,25 @@ async def test_a_learned_reference_outlives_the_guard(run_dir: Path) -> None:
     kept = json.loads((run_dir / "reference.json").read_text())
     assert set(kept["g1"]["families"]) == {"price", "volume", "latency", "market"}
     async with running(run_dir, api) as pod:
-        await pod.alive()
-        await eventually(pod.open)
+        await opened_again(pod)
         assert pod.permit.allocation == 100
     (run_dir / "reference.json").write_text('{"g1": {"digest": 3, "families": "none"}')
     async with running(run_dir, api) as pod:
-        await pod.alive()
-        await eventually(pod.open)
+        await opened_again(pod)
         assert pod.permit.allocation == 10
+
+
+async def opened_again(pod: Pod) -> None:
+    """A guard that was restarted says so for some seconds, halted, and opens then."""
+    await pod.alive()
+    await eventually(lambda: pod.permit.written > 0)
+    found = (await pod.evidence()).gates
+    assert not pod.open()
+    assert not found or "GuardRestarted" in {f.reason for f in found[0].faults}
+    async with asyncio.timeout(10):
+        while not pod.open():
+            await pod.alive()
+            await asyncio.sleep(0.1)
 
 
 async def test_a_paper_strategy_is_watched_but_never_permitted(run_dir: Path) -> None:

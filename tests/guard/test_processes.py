@@ -97,7 +97,12 @@ def test_orders_stop_soon_after_the_guard_is_killed_and_resume_with_a_new_one(de
     print(f"\norders ended {last - killed:.2f} s after SIGKILL")
     assert last - killed < 3.0
     desk.guard()
-    desk.until(lambda: desk.venue_orders() > count + 5, 10, "orders under the new guard")
+    assert "GuardRestarted" in desk.until(lambda: faults(desk), 4, "the restart is told")
+    desk.until(lambda: desk.venue_orders() > count + 5, 15, "orders under the new guard")
+
+
+def faults(desk: Desk) -> list[str]:
+    return [f["reason"] for g in desk.evidence()["gates"] for f in g["faults"]]
 
 
 def check_metrics(desk: Desk) -> None:

@@ -49,9 +49,13 @@ async def run_guard(
     The permit is Halted before anything else happens and when this returns. Raises OSError when
     the run directory or the port can't be had.
     """
+    # The volume lives as long as the pod: a permit that is there was a former guard's.
+    restarted = (config.run_dir / PERMIT_FILE).exists()
     permit = PermitFile(config.run_dir / PERMIT_FILE)
     store = ReferenceStore(config.run_dir / REFERENCE_FILE)
     sidecar = Sidecar(config, store, permit.write)
+    if restarted:
+        sidecar.restarted()
     sidecar.refresh()
     registry = CollectorRegistry()
     registry.register(GuardCollector(sidecar, config.strategy, config.namespace))

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.2
 # The least time a permit lives without this process: what a strategy may still do after SIGKILL.
 PERMIT_LIFE = 1.0
+# Seconds, beside those that any fault is told: the operator's connection may take two to come back.
+RESTART_TOLD = 3
 
 
 class Sidecar:
@@ -85,6 +87,14 @@ class Sidecar:
         self.governing = Governing(
             config.strategy, paper=config.paper, saved=store.get, warm_up=int(config.warm_up * NS)
         )
+
+    def restarted(self) -> None:
+        """A former guard of this pod died, and with it what it had seen: perhaps a trip.
+
+        That is a fault for long enough that the operator reads it, whatever it was doing.
+        """
+        text = "the guard was restarted; what it had seen of drift is lost"
+        self.health.problem(Problem("GuardRestarted", text), self._clock() + RESTART_TOLD * NS)
 
     # What the strategy says.
 
