@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,11 @@ RUN_VOLUME = "tidegate-run"
 TOKEN_VOLUME = "tidegate-token"  # noqa: S105 - a volume's name
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
 GROUP_ID = 65532
+RESERVED = "tidegate-"
+# What the spec says must hold in the pod: a template may not tell a Paper strategy that it is Live.
+RESERVED_ENVIRONMENT = (
+    "TIDEGATE_STRATEGY", "TIDEGATE_NAMESPACE", "TIDEGATE_MODE", "TIDEGATE_RUN_DIR",
+)  # fmt: skip
 Object = dict[str, Any]
 
 
@@ -26,9 +32,12 @@ class PodSettings:
     guard_resources: Object = field(default_factory=dict)
 
 
-def template_hash(spec: StrategySpec, settings: PodSettings) -> str:
-    """Changes when a running pod no longer is what would be built."""
-    what = [spec.mode, spec.template, settings.image, settings.guard_resources]
+def template_hash(spec: StrategySpec) -> str:
+    """Changes when a running pod is no longer what its user asks for.
+
+    The guard's image is not part of it: an upgrade of the operator must not restart the desk.
+    """
+    what = [spec.mode, spec.template]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -62,8 +71,10 @@ def build_pod(metadata: Object, spec: StrategySpec, settings: PodSettings) -> Ob
         _token_volume(),
     ]
     # The API token is the guard's alone, unless the template asks for one.
-    pod.setdefault("automountServiceAccountToken", False)
-    pod.setdefault("securityContext", {}).setdefault("fsGroup", GROUP_ID)
+    pod["automountServiceAccountToken"] = pod.get("automountServiceAccountToken") is True
+    security = pod["securityContext"] = pod.get("securityContext") or {}
+    if security.get("fsGroup") is None:
+        security["fsGroup"] = GROUP_ID
     given = template.get("metadata") or {}
     return {
         "apiVersion": "v1",
@@ -78,7 +89,7 @@ def build_pod(metadata: Object, spec: StrategySpec, settings: PodSettings) -> Ob
             },
             "annotations": {
                 **(given.get("annotations") or {}),
-                ANNOTATION_TEMPLATE_HASH: template_hash(spec, settings),
+                ANNOTATION_TEMPLATE_HASH: template_hash(spec),
             },
             "ownerReferences": [
                 {
@@ -95,23 +106,50 @@ def build_pod(metadata: Object, spec: StrategySpec, settings: PodSettings) -> Ob
     }
 
 
+def _objects(parent: Object, key: str, where: str) -> list[Object]:
+    found = parent.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise ValueError(f"{where}.{key}: expected a list of objects, was {str(found)[:80]!r}")
+    return found
+
+
 def _refuse_reserved(pod: Object) -> None:
+    where = "spec.template.spec"
+    if pod.get("hostNetwork"):
+        raise ValueError(
+            f"{where}.hostNetwork: expected false, was true: the guards of two strategies would "
+            f"want the same port {GUARD_PORT} of the node; remove it"
+        )
     for kind in ("containers", "initContainers"):
-        for i, container in enumerate(pod.get(kind) or ()):
-            where = f"spec.template.spec.{kind}[{i}]"
-            if container.get("name") == GUARD:
-                raise ValueError(f"{where}.name: {GUARD!r} is reserved for the guard; rename it")
-            for j, mount in enumerate(container.get("volumeMounts") or ()):
-                path = str(mount.get("mountPath", "")).rstrip("/")
-                if path == RUN_DIR or path.startswith(f"{RUN_DIR}/"):
-                    raise ValueError(
-                        f"{where}.volumeMounts[{j}].mountPath: {RUN_DIR} is reserved for the "
-                        "permit; mount elsewhere"
-                    )
-    for i, volume in enumerate(pod.get("volumes") or ()):
-        if volume.get("name") in (RUN_VOLUME, TOKEN_VOLUME):
+        for i, container in enumerate(_objects(pod, kind, where)):
+            _refuse_container(container, f"{where}.{kind}[{i}]")
+    for i, volume in enumerate(_objects(pod, "volumes", where)):
+        if str(volume.get("name", "")).startswith(RESERVED):
             raise ValueError(
-                f"spec.template.spec.volumes[{i}].name: {volume['name']!r} is reserved; rename it"
+                f"{where}.volumes[{i}].name: {volume['name']!r} is reserved, as is every name that "
+                f"starts with {RESERVED}; rename it"
+            )
+
+
+def _refuse_container(container: Object, where: str) -> None:
+    if container.get("name") == GUARD:
+        raise ValueError(f"{where}.name: {GUARD!r} is reserved for the guard; rename it")
+    for i, mount in enumerate(_objects(container, "volumeMounts", where)):
+        path = posixpath.normpath(str(mount.get("mountPath", "")))
+        if path == RUN_DIR or path.startswith(f"{RUN_DIR}/"):
+            raise ValueError(
+                f"{where}.volumeMounts[{i}].mountPath: {RUN_DIR} is reserved for the permit; "
+                "mount elsewhere"
+            )
+    for i, variable in enumerate(_objects(container, "env", where)):
+        if variable.get("name") in RESERVED_ENVIRONMENT:
+            raise ValueError(
+                f"{where}.env[{i}].name: {variable['name']} is set by the operator; remove it"
+            )
+    for i, port in enumerate(_objects(container, "ports", where)):
+        if port.get("containerPort") == GUARD_PORT:
+            raise ValueError(
+                f"{where}.ports[{i}].containerPort: {GUARD_PORT} is the guard's; use another"
             )
 
 
