@@ -18,6 +18,8 @@ from timeline import timeline
 
 OUT = Path("demo-timeline.png")
 SLIPPAGE_BPS = 100
+# Its own, made anew each time: nobody's desk is touched, and no recovery of an earlier run counts.
+NAMESPACE = "tidegate-demo"
 
 
 def options() -> argparse.Namespace:
@@ -32,7 +34,9 @@ def main() -> int:
     console = Console(stderr=True)
     done = install(provider_name=chosen.provider)
     with proxied(done.kubectl) as api:
-        desk = Desk(done.kubectl, api, "trading", done.image)
+        desk = Desk(done.kubectl, api, NAMESPACE, done.image)
+        with console.status("what an earlier demo left is removed"):
+            done.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
         with console.status("kubectl apply -f examples/"):
             desk.apply(*examples(*sorted(p.name for p in EXAMPLES.glob("[0-9]*.yaml"))))
             desk.wait_phase("Running", count=5, timeout=240)
@@ -49,9 +53,9 @@ def main() -> int:
         f"""
 Look around (the cluster keeps running; `make down` ends it):
   export KUBECONFIG={done.provider.kubeconfig()}
-  kubectl get strat,gate -n trading
-  kubectl get gt -n trading --sort-by=.spec.sequence
-  kubectl describe gate btc-gate -n trading
+  kubectl get strat,gate -n {NAMESPACE}
+  kubectl get gt -n {NAMESPACE} --sort-by=.spec.sequence
+  kubectl describe gate btc-gate -n {NAMESPACE}
   kubectl logs -n tidegate-system -l app.kubernetes.io/name=tidegate --tail=20"""
     )
     return 0
