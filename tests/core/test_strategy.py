@@ -91,6 +91,89 @@ def test_silence_from_the_start_is_stalled_after_the_deadline_too() -> None:
     assert status.phase == "Stalled"
 
 
+def lived(*moments: tuple[float, Facts]) -> list[StrategyStatus]:
+    """The status after each moment (seconds since the first), beginning with nothing."""
+    status, seen = StrategyStatus(), []
+    for seconds, facts in moments:
+        now = NOW + timedelta(seconds=seconds)
+        status = next_status(SPEC, status, facts, generation=1, now=now)
+        seen.append(status)
+    return seen
+
+
+READY = Facts(pod=pod(PodState.READY))
+STEPPING = Facts(pod=pod(PodState.READY), evidence=evidence(), evidence_age=0.1)
+STEPLESS = Facts(pod=pod(PodState.READY), evidence=evidence(step_age=None), evidence_age=0.1)
+
+
+def test_the_deadline_begins_when_the_pod_is_ready_not_when_it_was_queued() -> None:
+    queued = Facts(action=Action("s", "Wait", 1, (), ""))
+    starting = Facts(pod=pod(PodState.RUNNING))
+    seen = lived((0, queued), (3600, starting), (3700, READY), (3729, READY), (3731, READY))
+    assert [s.phase for s in seen] == ["Queued", "Admitted", "Running", "Running", "Stalled"]
+    assert seen[-1].started_at == NOW + timedelta(seconds=3700)
+
+
+@pytest.mark.parametrize("silence", [READY, STEPLESS], ids=["new leader", "new guard"])
+def test_a_strategy_that_has_run_for_long_is_not_stalled_at_the_first_silence(
+    silence: Facts,
+) -> None:
+    seen = lived((0, STEPPING), (3600, silence), (3629, silence), (3631, silence), (4000, silence))
+    assert [s.phase for s in seen] == ["Running", "Running", "Running", "Stalled", "Stalled"]
+    assert said(seen[1], "Progressing") == ("Unknown", "NoEvidence")
+    assert lived((0, STEPPING), (3600, silence), (3700, silence), (3701, STEPPING))[-1].phase == (
+        "Running"
+    )
+
+
+def test_evidence_that_came_late_counts_its_own_age() -> None:
+    def late(age: float) -> Facts:
+        return Facts(pod=pod(PodState.READY), evidence=evidence(step_age=0.1), evidence_age=age)
+
+    assert [s.phase for s in lived((0, STEPPING), (9, late(9)), (31, late(31)))] == [
+        "Running", "Running", "Stalled",
+    ]  # fmt: skip
+
+
+def test_time_alone_changes_no_status() -> None:
+    seen = lived((0, STEPPING), (1, STEPPING), (60, STEPPING), (86400, STEPPING))
+    assert len(set(seen)) == 1
+
+
+def test_a_condition_s_time_moves_with_its_status_only() -> None:
+    def times(status: StrategyStatus) -> dict[str, datetime]:
+        return {c.type: c.last_transition_time for c in status.conditions}
+
+    halted = Facts(
+        pod=pod(PodState.READY), evidence=evidence("Halted", reason="Suspended"), evidence_age=0.1
+    )
+    first, second = lived((0, STEPPING), (10, halted))
+    moved = {kind for kind, at in times(second).items() if at != times(first)[kind]}
+    assert moved == {"Trading"}
+
+
+def test_a_finished_strategy_is_not_run_again_when_its_pod_is_collected() -> None:
+    ended, gone = lived((0, Facts(pod=pod(PodState.SUCCEEDED))), (10, Facts()))
+    assert (ended.phase, gone.phase) == ("Finished", "Finished")
+    again = pod_action(SPEC, gone, None, wanted_hash="h", generation=1)
+    changed = pod_action(SPEC, gone, None, wanted_hash="h", generation=2)
+    assert (again, changed) == (PodAction.KEEP, PodAction.CREATE)
+    assert next_status(SPEC, gone, Facts(), generation=2, now=NOW).phase == "Queued"
+
+
+def test_a_failed_strategy_whose_pod_is_deleted_by_hand_is_queued_again() -> None:
+    failed, gone = lived((0, Facts(pod=pod(PodState.FAILED))), (10, Facts()))
+    assert (failed.phase, gone.phase) == ("Failed", "Queued")
+    assert pod_action(SPEC, gone, None, wanted_hash="h", generation=1) is PodAction.CREATE
+
+
+def test_an_evicted_pod_puts_its_strategy_back_into_the_queue() -> None:
+    evicted = Facts(pod=pod(PodState.LOST, reason="Evicted", message="node was low on memory"))
+    status = after(evicted)
+    assert status.phase == "Queued"
+    assert said(status, "PodReady") == ("False", "Evicted")
+
+
 def test_what_the_kubelet_complains_of_is_in_the_condition() -> None:
     view = pod(PodState.PENDING, reason="ImagePullBackOff", message="a: no such image")
     assert said(after(Facts(pod=view)), "PodReady") == ("False", "ImagePullBackOff")
@@ -160,6 +243,54 @@ def test_what_becomes_of_a_pod(view: PodView | None, action: PodAction) -> None:
 def test_pods_are_classified(status: dict[str, Any], state: PodState, reason: str) -> None:
     view = classify_pod({"metadata": {"name": "s"}, "status": status})
     assert (view.state, view.reason) == (state, reason)
+
+
+def test_a_failed_pod_that_is_being_deleted_is_not_deleted_again() -> None:
+    view = classify_pod(
+        {
+            "metadata": {"name": "s", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "status": {"phase": "Failed", "reason": "Evicted"},
+        }
+    )
+    assert view.state is PodState.TERMINATING
+
+
+def test_the_strategy_s_own_end_is_told_before_its_sidecar_s() -> None:
+    def ended(name: str, code: int) -> dict[str, Any]:
+        return {"name": name, "state": {"terminated": {"exitCode": code, "reason": "Error"}}}
+
+    status = {
+        "phase": "Failed",
+        "initContainerStatuses": [ended("tidegate-guard", 137)],
+        "containerStatuses": [ended("strategy", 3)],
+    }
+    view = classify_pod({"metadata": {"name": "s"}, "status": status})
+    assert view.message == "strategy exited with 3"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "condition", "reason"),
+    [
+        ({"reason": "CreateContainerConfigError", "message": 'secret "k" not found'}, {},
+         "CreateContainerConfigError"),
+        ({"reason": "ImagePullBackOff", "message": "back-off"}, {}, "ImagePullBackOff"),
+        ({"reason": "PodInitializing"}, {}, "PodPending"),
+        (None, {"type": "PodScheduled", "status": "False", "message": "0/1 nodes"},
+         "Unschedulable"),
+    ],
+)  # fmt: skip
+def test_why_a_pod_does_not_start_is_named(
+    waiting: dict[str, str] | None, condition: dict[str, str], reason: str
+) -> None:
+    status: dict[str, Any] = {"phase": "Pending"}
+    if waiting:
+        status["containerStatuses"] = [{"name": "a", "state": {"waiting": waiting}}]
+    if condition:
+        status["conditions"] = [condition]
+    view = classify_pod({"metadata": {"name": "s"}, "status": status})
+    assert (view.state, view.reason) == (PodState.PENDING, reason)
+    if waiting and "message" in waiting:
+        assert waiting["message"] in view.message
 
 
 views = st.none() | st.builds(pod, st.sampled_from(PodState))

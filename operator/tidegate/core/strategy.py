@@ -225,9 +225,10 @@ def _stalled(spec: StrategySpec, status: StrategyStatus, facts: Facts, now: date
         return True  # until a step is seen
     # No word of any step: a new leader, a guard started anew, or a strategy that never stepped.
     # Progressing tells since when that is so, without a clock of its own in the status.
+    since = status.started_at or now
     known = next((c for c in status.conditions if c.type == "Progressing"), None)
-    silent_since = known.last_transition_time if known and known.status == "Unknown" else now
-    since = max(status.started_at or now, silent_since)
+    if known is not None:
+        since = max(since, known.last_transition_time if known.status == "Unknown" else now)
     return (now - since).total_seconds() > deadline
 
 

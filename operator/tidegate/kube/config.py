@@ -168,13 +168,18 @@ def _trusting(*, cafile: str | None = None, cadata: str | None = None) -> ssl.SS
     return context
 
 
+def _decoded(text: str) -> bytes:
+    # Strictly: leniently read, a spoilt CA is an empty one, and an empty one trusts the system's.
+    return base64.b64decode("".join(str(text).split()), validate=True)
+
+
 def _tls(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> ssl.SSLContext:
     """Raises OSError (ssl.SSLError too), binascii.Error, UnicodeDecodeError, ConfigError."""
     inline = cluster.get("certificate-authority-data")
     file = cluster.get("certificate-authority")
     context = _trusting(
         cafile=str(folder / file) if file and not inline else None,
-        cadata=base64.b64decode(inline).decode() if inline else None,
+        cadata=_decoded(inline).decode() if inline else None,
     )
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname = False
@@ -185,7 +190,7 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> ssl.SSL
             if user.get(f"{key}-data"):
                 # ssl reads keys from files only; this one is private and gone in a moment.
                 temporary = stack.enter_context(tempfile.NamedTemporaryFile())
-                temporary.write(base64.b64decode(user[f"{key}-data"]))
+                temporary.write(_decoded(user[f"{key}-data"]))
                 temporary.flush()
                 return temporary.name
             return str(folder / user[key]) if user.get(key) else None
