@@ -83,11 +83,45 @@ def test_the_hash_follows_what_the_user_asks_for_and_not_the_guard_s_image() -> 
             {"containers": [{"name": "a", "volumeMounts": [{"mountPath": "/run/tidegate/"}]}]},
             r"volumeMounts\[0\].mountPath",
         ),
+        (
+            {"containers": [{"name": "a", "volumeMounts": [{"mountPath": "/run/x/../tidegate"}]}]},
+            r"volumeMounts\[0\].mountPath",
+        ),
+        ({"volumes": [{"name": "mine"}, {"name": "tidegate-mine"}]}, r"volumes\[1\].name"),
+        ({"hostNetwork": True}, r"spec.hostNetwork: expected false, was true.*9464"),
+        (
+            {"containers": [{"name": "a", "ports": [{"containerPort": 9464}]}]},
+            r"containers\[0\].ports\[0\].containerPort: 9464",
+        ),
+        (
+            {"containers": [{"name": "a", "env": [{"name": "TIDEGATE_MODE", "value": "Live"}]}]},
+            r"containers\[0\].env\[0\].name: TIDEGATE_MODE",
+        ),
+        ({"initContainers": "none"}, r"initContainers: expected a list of objects, was 'none'"),
+        (
+            {"containers": [{"name": "a", "env": {"A": "1"}}]},
+            r"containers\[0\].env: expected a list",
+        ),
     ],
 )
 def test_what_is_reserved_is_refused_by_name(pod: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         built(**pod)
+
+
+def test_what_a_template_leaves_null_is_as_if_it_were_not_there() -> None:
+    pod = built(
+        automountServiceAccountToken=None, securityContext=None, volumes=None, initContainers=None
+    )["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"] == {"fsGroup": 65532}
+
+
+def test_a_template_s_own_labels_and_annotations_are_kept() -> None:
+    template = {**spec().template, "metadata": {"labels": {"team": "x"}, "annotations": {"a": "b"}}}
+    meta = build_pod(META, StrategySpec(mode="Live", template=template), SETTINGS)["metadata"]
+    assert meta["labels"] == {"team": "x", "desk": "a", "tidegate.dev/strategy": "s"}
+    assert meta["annotations"]["a"] == "b"
 
 
 def test_the_template_itself_is_left_alone() -> None:
