@@ -192,3 +192,22 @@ def test_pod_evicted_by_hand_is_admitted_again(desk: Desk) -> None:
         ),
         timeout=120,
     )
+
+
+def test_a_namespace_that_goes_does_not_hold_back_the_heartbeat_of_others(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk, gone = make_desk(), make_desk()
+    for each in (desk, gone):
+        each.open(strategies=1, gate=gate(permitTTL="4s"))
+    for each in (desk, gone):
+        each.wait_state("Open", timeout=90)
+    gone.close()
+    began = time.monotonic()
+    before = desk.live_orders()
+    while time.monotonic() - began < 8:
+        time.sleep(1.5)
+        now = desk.live_orders()
+        assert now > before, "orders stopped with another namespace"
+        before = now
+    assert desk.gate_status()["state"] == "Open"

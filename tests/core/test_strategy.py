@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from tidegate.api.strategy import StrategySpec, StrategyStatus, WaitingFor
 from tidegate.api.wire import Evidence, PermitEvidence
 from tidegate.core.admission import Action
-from tidegate.core.strategy import (
-    Facts,
-    PodAction,
-    PodState,
-    PodView,
-    classify_pod,
-    next_status,
-    pod_action,
-)
+from tidegate.core.podview import PodState, PodView, classify_pod
+from tidegate.core.strategy import Facts, PodAction, next_status, pod_action
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TEMPLATE = {"spec": {"containers": [{"name": "a"}]}}

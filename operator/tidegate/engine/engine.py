@@ -22,7 +22,15 @@ from tidegate.engine.queue import Key, WorkQueue
 from tidegate.engine.resync import Resync
 from tidegate.engine.strategies import StrategyReconciler
 from tidegate.evidence.guards import GuardStreams, Target
-from tidegate.kube.api import DRIFTGATES, PODS, RESOURCEQUOTAS, STRATEGIES, KubeApi, Resource
+from tidegate.kube.api import (
+    DRIFTGATES,
+    PODS,
+    RESOURCEQUOTAS,
+    STRATEGIES,
+    Forbidden,
+    KubeApi,
+    Resource,
+)
 from tidegate.kube.events import EventRecorder
 from tidegate.kube.pod import PodSettings
 
@@ -31,6 +39,8 @@ log = logging.getLogger(__name__)
 WATCHED = (STRATEGIES, DRIFTGATES, PODS, RESOURCEQUOTAS)
 # A loop that was late by this much serves nobody: the kubelet should start us anew.
 MOST_LAG = 5.0
+# Seconds until what lives in a namespace that is being deleted is looked at again.
+ENDING_AGAIN = 5.0
 
 
 class Engine:
@@ -236,6 +246,14 @@ class Engine:
                 after = await self.strategies.reconcile(key)
         except NotLeading:
             return None
+        except Forbidden as error:
+            if not error.namespace_ends:
+                self.metrics.reconciles.labels(key.kind, "error").inc()
+                raise
+            # Its pods are being deleted and no record can be written: it must not hold back the
+            # heartbeat, and with it every other desk.
+            self.heartbeat.done(key, began)
+            return ENDING_AGAIN
         except Exception:
             self.metrics.reconciles.labels(key.kind, "error").inc()
             raise

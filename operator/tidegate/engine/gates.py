@@ -15,7 +15,7 @@ from tidegate.engine.cache import Object
 from tidegate.engine.context import Context
 from tidegate.engine.gate_metrics import export, export_transition
 from tidegate.engine.queue import Key
-from tidegate.kube.api import DRIFTGATES, GATETRANSITIONS, Conflict, NotFound
+from tidegate.kube.api import DRIFTGATES, GATETRANSITIONS, Conflict, Forbidden, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,13 @@ class GateReconciler:
         obj = self.context.cache.get(DRIFTGATES, key.namespace, key.name)
         gone = self._deleted.get(key)
         if gone is not None:
-            await self._record_deletion(gone)
+            try:
+                await self._record_deletion(gone)
+            except (Forbidden, NotFound) as error:
+                if isinstance(error, Forbidden) and not error.namespace_ends:
+                    raise
+                # Its namespace goes, and takes the chain along.
+                log.info("gate %s/%s: no last record: %s", key.namespace, key.name, error)
             del self._deleted[key]
         if obj is None:
             self.context.metrics.forget_gate(key.namespace, key.name)

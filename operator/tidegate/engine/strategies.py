@@ -11,7 +11,8 @@ from tidegate.api.meta import set_condition
 from tidegate.api.strategy import OrphanedBy, StrategySpec, StrategyStatus
 from tidegate.core import admission
 from tidegate.core.demand import pod_demand
-from tidegate.core.strategy import Facts, PodAction, classify_pod, next_status, pod_action
+from tidegate.core.podview import classify_pod
+from tidegate.core.strategy import Facts, PodAction, next_status, pod_action
 from tidegate.engine import selection
 from tidegate.engine.cache import Object
 from tidegate.engine.context import Context
@@ -151,8 +152,11 @@ class StrategyReconciler:
             self._refuse(meta, error.message)
             return True
         except Forbidden as error:
-            if "exceeded quota" in error.message:
-                return False  # somebody else took the room since we looked
+            if error.namespace_ends:
+                return True
+            if error.quota_busy or error.unauthorised:
+                log.warning("pod %s/%s not created: %s", meta["namespace"], meta["name"], error)
+                return False
             self._refuse(meta, error.message)
             return True
         except KubeError as error:

@@ -53,7 +53,20 @@ class Invalid(KubeError):
 
 
 class Forbidden(KubeError):
-    pass
+    @property
+    def namespace_ends(self) -> bool:
+        """Refused because the namespace is being deleted: nothing more can be created in it."""
+        return "because it is being terminated" in self.message
+
+    @property
+    def quota_busy(self) -> bool:
+        """Refused by a quota that is full, or too new to have counted: later it may fit."""
+        return "exceeded quota" in self.message or "status unknown for quota" in self.message
+
+    @property
+    def unauthorised(self) -> bool:
+        """Refused to us, by RBAC, and not because of what was asked."""
+        return " cannot " in self.message and "in API group" in self.message
 
 
 class Unavailable(KubeError):
