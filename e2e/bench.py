@@ -8,7 +8,6 @@ that is timed holds two of them (the record and the status).
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -21,9 +20,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from desk import Desk, examples
-from install import install
-from proxy import proxied
+from cluster import faults
+from desk import Desk, examples, wait_for
+from install import NAMESPACE as OPERATOR_NAMESPACE
+from install import Installed, install
+from proxy import Api, proxied
 from record import Recorder, Run
 from timeline import seconds
 
@@ -31,6 +32,7 @@ REPORT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- response: begin -->", "<!-- response: end -->"
 SLIPPAGE_BPS = 100
 NAMESPACE = "bench"
+LEADER_KILLS = 5
 
 
 def options() -> argparse.Namespace:
@@ -70,6 +72,27 @@ def baseline(desk: Desk, count: int = 30) -> list[float]:
         desk.api.patch(path, body)
         times.append((time.perf_counter() - began) * 1000)
     return times
+
+
+def leadership(done: Installed, api: Api) -> float:
+    """Milliseconds from SIGKILL of the leading operator to the Lease naming the other."""
+
+    def holder() -> str:
+        lease = api.get("lease", OPERATOR_NAMESPACE, "tidegate-leader")
+        return str(lease["spec"].get("holderIdentity") or "")
+
+    old = wait_for("a leader", holder)
+    began = time.monotonic()
+    faults.kill_container(done.config, OPERATOR_NAMESPACE, old.split("_")[0], "operator")
+    wait_for("another leader", lambda: holder() not in ("", old), timeout=60, every=0.02)
+    took = (time.monotonic() - began) * 1000
+    wait_for("both replicas are ready", lambda: _ready(done) == 2, timeout=120, every=1)
+    return took
+
+
+def _ready(done: Installed) -> int:
+    deployment = done.kubectl.json("get", "deployment", "-n", OPERATOR_NAMESPACE, "tidegate")
+    return int(deployment["status"].get("readyReplicas", 0))
 
 
 def figures(run: Run) -> dict[str, float]:
@@ -127,8 +150,10 @@ def main() -> int:
     chosen = options()
     console = Console(stderr=True)
     done = install(provider_name=chosen.provider)
+    native = done.provider.name == "native"
     with proxied(done.kubectl) as api:
         desk = Desk(done.kubectl, api, NAMESPACE, done.image)
+        done.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
         try:
             with console.status("five strategies start and the gate learns"):
                 desk.open(strategies=5, gate=gate())
@@ -139,14 +164,16 @@ def main() -> int:
             for _ in track(range(chosen.runs), "injections", console=console):
                 found.append(figures(measure(desk)))
             base = baseline(desk)
+            moves = [leadership(done, api) for _ in range(LEADER_KILLS if native else 0)]
         finally:
             desk.close()
     middle = statistics.median(base)
     rows = [row("one API write (baseline)", base, middle)]
     rows += [row(name, [f[name] for f in found], middle) for name in found[0]]
+    if moves:
+        rows.append(row("leader killed (SIGKILL) -> the other replica leads", moves, middle))
     text = report(rows, chosen.runs)
     print(text.replace(BEGIN + "\n", "").replace(END, ""))
-    print(json.dumps(found[-1]), file=sys.stderr)
     write(text)
     return 0
 
