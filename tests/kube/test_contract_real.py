@@ -11,21 +11,15 @@ import pytest
 
 from tidegate.kube.api import (
     LEASES,
-    NAMESPACES,
     PODS,
-    RESOURCEQUOTAS,
     STRATEGIES,
     Conflict,
-    Forbidden,
     Gone,
     Invalid,
     KubeApi,
     NotFound,
     Object,
-    Resource,
 )
-from tidegate.kube.client import AiohttpKubeApi
-from tidegate.kube.config import load_config
 from tidegate.kube.informer import Informer
 
 NS = "default"
