@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,6 +12,7 @@ from timeline import seconds
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 COLOURS = {"Open": "#d8f0d8", "Suspended": "#f6d5d5", "Recovering": "#fdf0cf",
            "Calibrating": "#e4e4f4", "Stopped": "#e0c0c0"}  # fmt: skip
@@ -53,7 +55,7 @@ def _scores(run: Run) -> tuple[list[float], list[float]]:
     return [at - run.injected_at for at, _ in points], [score for _, score in points]
 
 
-def _shade(run: Run, axes: list[plt.Axes]) -> None:
+def _shade(run: Run, axes: Iterable[Axes]) -> None:
     """The gate's state behind the lines, from the audit records: exact, not sampled."""
     end = run.samples[-1].at - run.injected_at
     begin, state = run.samples[0].at - run.injected_at, "Open"
