@@ -199,6 +199,9 @@ def test_backfill_takes_what_is_left_and_never_what_the_one_ahead_needs() -> Non
     assert kinds(two("modest", 0, 2)) == ["Wait", "Admit"]
     assert kinds(two("greedy", 0, 3)) == ["Wait", "Wait"]  # ahead would be left without memory
     assert kinds(two("tiny", 1, 0)) == ["Wait", "Wait"]  # ahead waits for that very cpu
+    # One that waits behind another has its amount set aside as well: 6 and 1 of 8 are spoken for.
+    assert kinds(two("a", 1, 1), two("b", 0, 1)) == ["Wait", "Wait", "Admit"]
+    assert kinds(two("a", 1, 1), two("b", 0, 2)) == ["Wait", "Wait", "Wait"]
 
 
 def test_a_quota_that_is_not_counted_yet_is_waited_for() -> None:
