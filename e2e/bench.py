@@ -107,7 +107,7 @@ def figures(run: Run) -> dict[str, float]:
             max(run.halted_at.values()) - min(run.halted_at.values())
         )
         * 1e3,
-        "evidence seen -> Suspended recorded": (
+        "guard's trip -> operator sends the Suspended record": (
             seconds(suspended["times"]["written"]) - seconds(suspended["times"]["observed"])
         )
         * 1e3,
