@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tidegate.api.meta import set_condition
 from tidegate.api.strategy import OrphanedBy, StrategySpec, StrategyStatus
 from tidegate.core import admission
-from tidegate.core.demand import pod_demand
+from tidegate.core.demand import pod_demand, unstated
 from tidegate.core.podview import classify_pod
 from tidegate.core.strategy import Facts, PodAction, next_status, pod_action
 from tidegate.engine import selection
@@ -101,7 +101,10 @@ class StrategyReconciler:
             view = classify_pod(pod) if pod is not None else None
             wanted = template_hash(spec)
             status = selection.strategy_status(obj)
-            if pod_action(spec, status, view, wanted_hash=wanted) is PodAction.CREATE:
+            action = pod_action(
+                spec, status, view, wanted_hash=wanted, generation=meta.get("generation", 0)
+            )
+            if action is PodAction.CREATE:
                 found[meta["name"]] = (obj, spec)
         return found
 
@@ -124,6 +127,7 @@ class StrategyReconciler:
                     priority=spec.priority,
                     created=datetime.fromisoformat(meta["creationTimestamp"]),
                     demand=demand,
+                    unstated=unstated(pod["spec"]),
                     quotas=frozenset(
                         q["metadata"]["name"]
                         for q in quotas
@@ -218,10 +222,8 @@ class StrategyReconciler:
         pod = selection.pod_of(ctx.cache, obj)
         view = classify_pod(pod) if pod is not None else None
         wanted = template_hash(spec)
-        if (
-            pod is not None
-            and pod_action(spec, status, view, wanted_hash=wanted) is PodAction.DELETE
-        ):
+        action = pod_action(spec, status, view, wanted_hash=wanted, generation=generation)
+        if pod is not None and action is PodAction.DELETE:
             await self._delete(pod)
         received = ctx.streams.latest.get(pod["metadata"]["uid"]) if pod is not None else None
         refused = self._refused.get(obj["metadata"]["uid"], (-1, ""))
