@@ -22,14 +22,19 @@ def no_traceback(installed: Installed) -> Iterator[None]:
         assert "Traceback" not in logged, logged[-3000:]
 
 
+def apply_to_new_namespace(desk: Desk, *docs: dict[str, Any]) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk.namespace}}
+    desk.apply(namespace, *docs)
+
+
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
     return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
 
 
 def test_gate_that_selects_nothing_says_so_and_stays_shut(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk()
-    desk.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk.namespace}},
+    apply_to_new_namespace(
+        desk,
         gate(strategies={"matchLabels": {"desk": "nobody"}}),
     )
     found = wait_for(
@@ -65,8 +70,8 @@ def test_template_that_the_apiserver_refuses_fails_with_its_words(
     strategy = example("30-strategies.yaml", kind="Strategy")
     strategy["metadata"]["name"] = "refused"
     strategy["spec"]["template"]["spec"]["containers"][0]["image"] = ""
-    desk.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk.namespace}},
+    apply_to_new_namespace(
+        desk,
         strategy,
     )
     found = wait_for(
@@ -86,8 +91,8 @@ def test_template_with_a_reserved_name_fails_and_names_it(make_desk: Callable[..
     strategy = example("30-strategies.yaml", kind="Strategy")
     strategy["metadata"]["name"] = "reserved"
     strategy["spec"]["template"]["spec"]["containers"][0]["name"] = "tidegate-guard"
-    desk.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk.namespace}},
+    apply_to_new_namespace(
+        desk,
         strategy,
     )
     found = wait_for(
@@ -110,8 +115,8 @@ def test_strategy_that_can_never_fit_says_exceeds_quota(make_desk: Callable[...,
         "requests": {"cpu": "64", "memory": "64Mi"},
         "limits": {"cpu": "64", "memory": "64Mi"},
     }
-    desk.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk.namespace}},
+    apply_to_new_namespace(
+        desk,
         example("10-quota.yaml", kind="ResourceQuota"),
         strategy,
     )
@@ -131,9 +136,7 @@ def test_quota_deleted_under_way_lets_the_queue_in(make_desk: Callable[..., Desk
     strategy = example("30-strategies.yaml", kind="Strategy")
     quota = example("10-quota.yaml", kind="ResourceQuota")
     quota["spec"]["hard"] = {"pods": "0"}
-    desk.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk.namespace}}, quota
-    )
+    apply_to_new_namespace(desk, quota)
     wait_for(
         "the quota counts", lambda: desk.get("resourcequota", quota["metadata"]["name"])["status"]
     )

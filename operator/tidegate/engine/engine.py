@@ -11,6 +11,7 @@ import aiohttp
 from tidegate.api.meta import ANNOTATION_ON_DELETE, LEADER_LEASE, ON_DELETE_RELEASE
 from tidegate.api.wire import Evidence
 from tidegate.engine import selection
+from tidegate.engine.admission import Admission
 from tidegate.engine.cache import Cache
 from tidegate.engine.clock import Clock
 from tidegate.engine.context import Context, NotLeading
@@ -85,7 +86,8 @@ class Engine:
             random=jitter,
         )
         self.gates = GateReconciler(self.context)
-        self.strategies = StrategyReconciler(self.context, self.gates.released)
+        self.admission = Admission(self.context)
+        self.strategies = StrategyReconciler(self.context, self.admission, self.gates.released)
         self.heartbeat = Heartbeat(
             api=api,
             namespace=namespace,
@@ -241,7 +243,7 @@ class Engine:
                 after = await self.gates.reconcile(key)
                 self.heartbeat.done(key, began)
             elif key.kind == "admission":
-                after = await self.strategies.admit(key.namespace)
+                after = await self.admission.admit(key.namespace)
             else:
                 after = await self.strategies.reconcile(key)
         except NotLeading:
