@@ -32,7 +32,7 @@ def draw(run: Run, path: Path) -> None:
     score.axhline(1, color="#7a1f1f", linewidth=0.8, linestyle=":")
     score.set_ylabel("drift score")
     score.set_ylim(-0.05, 1.1)
-    allocation.step(at, [s.allocation for s in run.samples], where="post", color="#1f5c2e")
+    allocation.step(*_allocations(run), where="post", color="#1f5c2e")
     allocation.set_ylabel("allocation (%)")
     allocation.set_ylim(-5, 108)
     allocation.set_xlabel("seconds since the drift was injected")
@@ -53,6 +53,14 @@ def _scores(run: Run) -> tuple[list[float], list[float]]:
     points += [(seconds(r["times"]["decided"]), float(r["driftScore"])) for r in run.chain]
     points.sort()
     return [at - run.injected_at for at, _ in points], [score for _, score in points]
+
+
+def _allocations(run: Run) -> tuple[list[float], list[int]]:
+    """Times and allocations from the audit records: exact, not sampled."""
+    first, last = run.samples[0], run.samples[-1]
+    changes = [(seconds(r["times"]["written"]), int(r["allocationPercent"])) for r in run.chain]
+    points = [(first.at, first.allocation), *changes, (last.at, last.allocation)]
+    return [at - run.injected_at for at, _ in points], [allocation for _, allocation in points]
 
 
 def _shade(run: Run, axes: Iterable[Axes]) -> None:
