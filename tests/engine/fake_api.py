@@ -39,6 +39,8 @@ class FakeApi:
         self.calls: Counter[tuple[str, str]] = Counter()
         self.order: list[tuple[str, str, str]] = []
         self.fault: Fault = lambda *_: None
+        # As `fault`, but after it was done: the answer was lost, not the write.
+        self.lost: Fault = lambda *_: None
         self._version = 0
 
     def _begin(self, verb: str, resource: Resource, name: str) -> None:
@@ -97,7 +99,10 @@ class FakeApi:
             raise Conflict(409, "AlreadyExists", f"{resource.plural} {name!r} already exists")
         obj = copy.deepcopy(body)
         obj["metadata"].update(namespace=namespace or "", uid=str(uuid.uuid4()), generation=1)
-        return self._stored(resource, obj)
+        stored = self._stored(resource, obj)
+        if error := self.lost("create", resource, name):
+            raise error
+        return stored
 
     async def merge_patch(
         self,

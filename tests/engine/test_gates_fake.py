@@ -112,6 +112,35 @@ async def test_a_record_left_by_a_dead_leader_holds_whatever_its_successor_think
     assert [r.to_state for r in await chain(world)] == ["Calibrating", "Stopped"]
 
 
+@pytest.mark.parametrize("hook", ["fault", "lost"])
+async def test_what_was_recorded_holds_in_the_same_term_too(world: World, hook: str) -> None:
+    """The status write fails, or the record's own answer is lost; then the cause goes away."""
+    await put(world)
+    gates = GateReconciler(world.context)
+    await gates.reconcile(KEY)
+    await put(world, **STOP)
+    verb = {"fault": "patch status", "lost": "create"}[hook]
+    away = Unavailable(0, "Timeout", "no answer")
+    setattr(world.api, hook, lambda asked, *_: away if asked == verb else None)
+    with pytest.raises(Unavailable):
+        await gates.reconcile(KEY)
+    setattr(world.api, hook, lambda *_: None)
+    await put(world, emergencyStop=None)
+    await gates.reconcile(KEY)
+    assert (await status(world))["state"] == "Stopped"
+    assert [r.to_state for r in await chain(world)] == ["Calibrating", "Stopped"]
+
+
+async def test_a_release_is_not_inherited_by_a_later_gate_of_that_name(world: World) -> None:
+    await put(world)
+    obj = await world.api.get(DRIFTGATES, "g", "ns")
+    gates = GateReconciler(world.context)
+    gates.deleted(obj, release=True)
+    assert ("ns", "g") in gates.released
+    gates.deleted(obj, release=False)
+    assert ("ns", "g") not in gates.released
+
+
 async def test_a_gate_made_anew_continues_the_chain_and_not_the_state(world: World) -> None:
     await put(world)
     gates = GateReconciler(world.context)

@@ -76,6 +76,9 @@ class GateReconciler:
         self._deleted[key] = obj
         if release:
             self.released.add((key.namespace, key.name))
+        else:
+            # An earlier gate of that name may have been released; this one was not.
+            self.released.discard((key.namespace, key.name))
         return key
 
     def pending_deletions(self) -> list[Key]:
@@ -95,6 +98,9 @@ class GateReconciler:
                 obj = await self._write(key, obj, status, quiet=True)
                 export(ctx, key, spec, status, observed)
                 return decision.requeue_after
+            # Until the status is written too, how far the chain has come is not certain: whatever
+            # fails from here on, the next try looks first.
+            self._checked.pop(obj["metadata"]["uid"], None)
             record = await self._record(obj, status, decision.transition, now)
             if record is None:
                 # The record exists already: what it says happened, whatever we think now.
@@ -102,6 +108,7 @@ class GateReconciler:
             else:
                 status = decision.status.model_copy(update={"record_hash": record.hash})
             obj = await self._write(key, obj, status, quiet=False)
+            self._checked[obj["metadata"]["uid"]] = ctx.term
             if record is not None:
                 export_transition(ctx, key, record)
                 self._tell(obj, record)
