@@ -164,6 +164,7 @@ class Engine:
             self.queue.add(Key("strategy", namespace, name))
             self.queue.add(Key("admission", namespace))
             self._enqueue_gates(namespace)
+        if resource is PODS:
             self._aim()
 
     def _enqueue_strategies(self, namespace: str) -> None:
