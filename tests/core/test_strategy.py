@@ -188,6 +188,23 @@ def test_suspend_says_so_and_deletes_the_pod() -> None:
     assert action is PodAction.DELETE
 
 
+def test_a_pod_told_to_go_is_no_success_and_the_strategy_runs_again() -> None:
+    running = after(Facts(pod=pod(PodState.READY), evidence=evidence(), evidence_age=0.1))
+    going = after(Facts(pod=pod(PodState.TERMINATING)), status=running)
+    assert going.phase == "Queued"
+    assert pod_action(SPEC, going, None, wanted_hash="h", generation=1) is PodAction.CREATE
+
+
+def test_a_finished_strategy_runs_again_only_when_its_spec_changed() -> None:
+    finished = after(Facts(pod=pod(PodState.SUCCEEDED)))
+    collected = after(Facts(pod=pod(PodState.TERMINATING)), status=finished)
+    assert (finished.phase, collected.phase) == ("Finished", "Finished")
+    assert pod_action(SPEC, collected, None, wanted_hash="h", generation=1) is PodAction.KEEP
+    changed = after(Facts(pod=pod(PodState.SUCCEEDED), outdated=True), status=finished)
+    assert changed.phase == "Queued"
+    assert pod_action(SPEC, changed, None, wanted_hash="new", generation=1) is PodAction.CREATE
+
+
 @pytest.mark.parametrize(
     ("view", "action"),
     [
@@ -210,6 +227,9 @@ def test_what_becomes_of_a_pod(view: PodView | None, action: PodAction) -> None:
         ({"phase": "Failed", "reason": "Evicted"}, PodState.LOST, "Evicted"),
         ({"phase": "Failed"}, PodState.FAILED, "PodFailed"),
         ({"phase": "Succeeded"}, PodState.SUCCEEDED, ""),
+        # What an eviction leaves of a strategy that ends politely.
+        ({"phase": "Succeeded", "deleted": True}, PodState.TERMINATING, "Terminating"),
+        ({"phase": "Failed", "deleted": True}, PodState.TERMINATING, "Terminating"),
         ({}, PodState.PENDING, "PodPending"),
         (
             {
@@ -234,7 +254,8 @@ def test_what_becomes_of_a_pod(view: PodView | None, action: PodAction) -> None:
     ],
 )
 def test_pods_are_classified(status: dict[str, Any], state: PodState, reason: str) -> None:
-    view = classify_pod({"metadata": {"name": "s"}, "status": status})
+    meta = {"name": "s"} | ({"deletionTimestamp": "x"} if status.pop("deleted", False) else {})
+    view = classify_pod({"metadata": meta, "status": status})
     assert (view.state, view.reason) == (state, reason)
 
 
@@ -257,7 +278,8 @@ def test_the_strategy_s_own_end_is_told_before_its_sidecar_s() -> None:
         "initContainerStatuses": [ended("tidegate-guard", 137)],
         "containerStatuses": [ended("strategy", 3)],
     }
-    view = classify_pod({"metadata": {"name": "s"}, "status": status})
+    meta = {"name": "s"} | ({"deletionTimestamp": "x"} if status.pop("deleted", False) else {})
+    view = classify_pod({"metadata": meta, "status": status})
     assert view.message == "strategy exited with 3"
 
 
@@ -280,7 +302,8 @@ def test_why_a_pod_does_not_start_is_named(
         status["containerStatuses"] = [{"name": "a", "state": {"waiting": waiting}}]
     if condition:
         status["conditions"] = [condition]
-    view = classify_pod({"metadata": {"name": "s"}, "status": status})
+    meta = {"name": "s"} | ({"deletionTimestamp": "x"} if status.pop("deleted", False) else {})
+    view = classify_pod({"metadata": meta, "status": status})
     assert (view.state, view.reason) == (PodState.PENDING, reason)
     if waiting and "message" in waiting:
         assert waiting["message"] in view.message

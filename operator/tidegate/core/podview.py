@@ -43,10 +43,11 @@ def classify_pod(pod: Mapping[str, Any]) -> PodView:
 def _state(meta: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[PodState, str, str]:
     phase, reason = status.get("phase"), str(status.get("reason") or "")
     message = str(status.get("message") or "")
-    if phase == "Succeeded":
-        return PodState.SUCCEEDED, reason, message
+    # First of all: a strategy that is told to end exits with 0, and that is no success of its own.
     if meta.get("deletionTimestamp"):
         return PodState.TERMINATING, "Terminating", "the pod is being deleted"
+    if phase == "Succeeded":
+        return PodState.SUCCEEDED, reason, message
     if phase == "Failed":
         lost = reason in _LOST
         why, text = (reason, message) if reason else _terminated(status)

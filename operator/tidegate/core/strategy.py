@@ -59,7 +59,10 @@ def _finished(status: StrategyStatus, generation: int | None) -> bool:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen of one strategy. `refused`: why its pod can't be made, in the API's words."""
+    """What was seen of one strategy.
+
+    refused: why its pod can't be made, in the API's words. outdated: the pod is of an older spec.
+    """
 
     action: Action | None = None
     pod: PodView | None = None
@@ -67,6 +70,7 @@ class Facts:
     evidence_age: float | None = None
     gates: tuple[str, ...] = ()
     refused: str = ""
+    outdated: bool = False
 
 
 def next_status(
@@ -118,9 +122,10 @@ def _phase(
     pod = facts.pod
     if spec.suspend:
         return "Suspended"
-    if pod is None and _finished(status, generation):
+    gone = pod is None or pod.state is PodState.TERMINATING
+    if gone and _finished(status, generation):
         return "Finished"
-    if pod is None or pod.state in (PodState.LOST, PodState.TERMINATING):
+    if pod is None or facts.outdated or pod.state in (PodState.LOST, PodState.TERMINATING):
         if facts.refused:
             return "Failed"
         admitted = facts.action is not None and facts.action.kind == "Admit"

@@ -61,6 +61,7 @@ class StrategyReconciler:
             evidence_age=ctx.clock.monotonic() - received.at if received else None,
             gates=gates,
             refused=self._admission.refusal(obj["metadata"]),
+            outdated=view is not None and view.template_hash != wanted,
         )
         status = self._orphans(obj, status, gates)
         new = next_status(spec, status, facts, generation=generation, now=now)
