@@ -23,7 +23,6 @@ class Sample:
     allocation: int
     score: float
     price_bps: float | None
-    permits: int  # how many strategies' permits are not Halted
 
 
 @dataclass(frozen=True)
@@ -98,14 +97,12 @@ class Recorder:
 
     def _look(self) -> None:
         status = self.desk.gate_status()
-        scores, prices, active = [0.0], [], 0
+        scores, prices = [0.0], []
         for name in self.names:
             evidence = self.desk.evidence(name)
             permit = evidence["permit"]
             if permit["state"] == "Halted":
                 self.halts[name].append(float(permit["since"]))
-            else:
-                active += 1
             for gate in evidence["gates"]:
                 scores.append(float(gate["score"]))
                 prices += [
@@ -120,6 +117,5 @@ class Recorder:
                 allocation=int(status.get("allocationPercent", 0)),
                 score=max(scores),
                 price_bps=max(prices, key=abs) if prices else None,
-                permits=active,
             )
         )

@@ -20,6 +20,7 @@ Fault = Callable[[str, Resource, str], KubeError | None]
 
 
 def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386, as printed there."""
     if not isinstance(patch, dict):
         return patch
     out = dict(target) if isinstance(target, dict) else {}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fake_api import merged
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,20 +62,7 @@ objects = st.dictionaries(
 )
 
 
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7386, as printed there."""
-    if not isinstance(patch, dict):
-        return patch
-    out = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            out.pop(key, None)
-        else:
-            out[key] = merge(out.get(key), value)
-    return out
-
-
 @given(objects, objects)
 def test_the_patch_turns_old_into_new(old: dict[str, Any], new: dict[str, Any]) -> None:
-    assert merge(old, merge_diff(old, new)) == new
+    assert merged(old, merge_diff(old, new)) == new
     assert merge_diff(new, new) == {}

@@ -41,9 +41,7 @@ async def test_probes_tell_what_is_wrong_and_metrics_are_served() -> None:
     registry = CollectorRegistry()
     Counter("things", "of a kind", registry=registry).inc(3)
     trouble = ["event loop is late"]
-    runner = await http.serve(
-        0, registry, healthy=lambda: trouble[0], ready=lambda: "", scrape=lambda: None
-    )
+    runner = await http.serve(0, registry, healthy=lambda: trouble[0], ready=lambda: "")
     port = next(address[1] for address in runner.addresses if len(address) == 2)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.get("/healthz") as answer:

@@ -148,7 +148,6 @@ class GateEvidence(msgspec.Struct, frozen=True, rename="camel"):
     faults: tuple[Fault, ...] = ()
     signals: tuple[SignalEvidence, ...] = ()
     tripped_at: float | None = None  # wall clock, seconds: for the record, never compared
-    first_drifted_at: float | None = None
 
 
 class PermitEvidence(msgspec.Struct, frozen=True, rename="camel"):

@@ -11,8 +11,7 @@ from tidegate.core.selector import matches
 from tidegate.engine.cache import Cache, Object
 from tidegate.evidence.guards import Target
 from tidegate.kube.api import DRIFTGATES, PODS, STRATEGIES
-
-GUARD_CONTAINER = "tidegate-guard"
+from tidegate.kube.pod import GUARD
 
 
 def first_error(error: ValidationError) -> str:
@@ -71,38 +70,34 @@ def governing(cache: Cache, strategy: Object) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def guard_running(pod: dict[str, Any]) -> bool:
-    """Whether the pod's guard runs and the pod is not on its way out."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
+def _guard(pod: Object) -> dict[str, Any] | None:
+    """The guard's container status in a pod that is neither ended nor on its way out."""
     status = pod.get("status") or {}
-    if status.get("phase") in ("Succeeded", "Failed") or not status.get("podIP"):
-        return False
-    return any(
-        container.get("name") == GUARD_CONTAINER and (container.get("state") or {}).get("running")
-        for container in status.get("initContainerStatuses") or ()
-    )
+    if pod["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    listed = status.get("initContainerStatuses") or ()
+    return next((c for c in listed if c.get("name") == GUARD), None)
 
 
-def has_guard_ever(pod: dict[str, Any]) -> bool:
+def _running(guard: dict[str, Any]) -> bool:
+    return bool((guard.get("state") or {}).get("running"))
+
+
+def guard_running(pod: Object) -> bool:
+    """Whether the pod's guard runs and can be reached."""
+    guard = _guard(pod)
+    return guard is not None and bool(pod["status"].get("podIP")) and _running(guard)
+
+
+def has_guard_ever(pod: Object) -> bool:
     """Whether the guard was started at least once: a crashed one is still expected to speak."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    status = pod.get("status") or {}
-    if status.get("phase") in ("Succeeded", "Failed"):
-        return False
-    return any(
-        container.get("name") == GUARD_CONTAINER
-        and (
-            (container.get("state") or {}).get("running")
-            or container.get("restartCount", 0) > 0
-            or container.get("started")
-        )
-        for container in status.get("initContainerStatuses") or ()
+    guard = _guard(pod)
+    return guard is not None and (
+        _running(guard) or guard.get("restartCount", 0) > 0 or bool(guard.get("started"))
     )
 
 
-def target(pod: dict[str, Any]) -> Target | None:
+def target(pod: Object) -> Target | None:
     """Where to read a pod's evidence, if its guard runs."""
     if not guard_running(pod):
         return None

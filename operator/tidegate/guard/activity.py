@@ -14,7 +14,6 @@ class Activity:
 
     def __init__(self) -> None:
         self.reports: Counter[str] = Counter()
-        self.undecodable = 0
         self.pairs = 0
         self.last_step: int | None = None  # CLOCK_MONOTONIC ns of its arrival
         # Per bucket, not cumulative; the last one is beyond them all.

@@ -18,8 +18,6 @@ class GuardConfig:
     operator_namespace: str
     run_dir: Path = Path(RUN_DIR)
     paper: bool = False
-    pod_uid: str = ""
-    pod_ip: str = ""
     # Seconds of evidence not learned from: they measure how processes start, not the venue.
     warm_up: float = 3.0
     host: str = "0.0.0.0"  # noqa: S104 - the operator and Prometheus reach it by the pod's address
@@ -47,7 +45,5 @@ class GuardConfig:
             operator_namespace=needed("TIDEGATE_OPERATOR_NAMESPACE"),
             run_dir=Path(env.get("TIDEGATE_RUN_DIR") or RUN_DIR),
             paper=mode == "Paper",
-            pod_uid=env.get("TIDEGATE_POD_UID", ""),
-            pod_ip=env.get("TIDEGATE_POD_IP", ""),
             port=int(port),
         )

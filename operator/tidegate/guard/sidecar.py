@@ -104,7 +104,6 @@ class Sidecar:
         try:
             reports = decode_reports(datagram)
         except ValueError as error:
-            self.activity.undecodable += 1
             self._problem(Problem("Undecodable", f"report: {str(error)[:200]}"), now)
             if self._urgent:
                 self.refresh()

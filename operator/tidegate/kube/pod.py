@@ -153,10 +153,6 @@ def _refuse_container(container: Object, where: str) -> None:
             )
 
 
-def _field(name: str, path: str) -> Object:
-    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-
-
 def _guard(environment: list[Object], settings: PodSettings) -> Object:
     return {
         "name": GUARD,
@@ -168,8 +164,6 @@ def _guard(environment: list[Object], settings: PodSettings) -> Object:
         "env": [
             *environment,
             {"name": "TIDEGATE_OPERATOR_NAMESPACE", "value": settings.operator_namespace},
-            _field("TIDEGATE_POD_UID", "metadata.uid"),
-            _field("TIDEGATE_POD_IP", "status.podIP"),
         ],
         "ports": [{"name": "guard", "containerPort": GUARD_PORT}],
         "startupProbe": {

@@ -12,9 +12,8 @@ from typing import Any
 import kopf
 
 from tidegate.api.meta import LABEL_STRATEGY
-from tidegate.kube.api import DRIFTGATES, PODS, RESOURCEQUOTAS, STRATEGIES, Resource
-
-WATCHED = (STRATEGIES, DRIFTGATES, PODS, RESOURCEQUOTAS)
+from tidegate.engine.engine import WATCHED
+from tidegate.kube.api import Resource
 
 
 class Backoffs:

@@ -14,7 +14,6 @@ async def serve(
     *,
     healthy: Callable[[], str],
     ready: Callable[[], str],
-    scrape: Callable[[], None],
 ) -> web.AppRunner:
     """Listen on all addresses; `healthy` and `ready` return "" or what is wrong."""
 
@@ -26,7 +25,6 @@ async def serve(
         return answer  # type: ignore[return-value]
 
     async def metrics(_: web.Request) -> web.Response:
-        scrape()
         # Thousands of series take tens of milliseconds to print: not in the loop.
         body = await asyncio.to_thread(generate_latest, registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -37,13 +37,11 @@ async def run(settings: Settings) -> None:
                 operator_namespace=settings.namespace,
             ),
         )
-        stop = asyncio.Event()
         server = await http.serve(
             settings.port,
             engine.metrics.registry,
             healthy=engine.failed,
             ready=engine.not_ready,
-            scrape=lambda: None,
         )
         registry = handlers.registry(
             login=lambda: kopf.AiohttpSession(
@@ -55,9 +53,7 @@ async def run(settings: Settings) -> None:
         )
         freeze = asyncio.create_task(_freeze_when_synced(engine))
         try:
-            await kopf.operator(
-                registry=registry, clusterwide=True, standalone=True, stop_flag=stop
-            )
+            await kopf.operator(registry=registry, clusterwide=True, standalone=True)
         finally:
             freeze.cancel()
             with contextlib.suppress(asyncio.CancelledError):
